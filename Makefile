@@ -1,0 +1,34 @@
+# make lab                             JupyterLab on the lessons
+# make test                            everything that CI checks
+# make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
+# make PYTHON=python3.13 lab           with another Python
+#
+# Both make .venv first, and make it again only when the Python, pyproject.toml or requirements/ changed.
+# tools/bootstrap.py does the work, for a platform without make too.
+
+PYTHON ?= python3
+ARGS ?=
+
+bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
+	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
+	exec "$(PYTHON)" tools/bootstrap.py
+
+.PHONY: lab test lint notebooks lock clean
+
+lab:
+	$(bootstrap) lab $(ARGS)
+
+test:
+	$(bootstrap) test $(ARGS)
+
+lint:
+	$(bootstrap) lint
+
+notebooks:
+	$(bootstrap) notebooks $(ARGS)
+
+lock:
+	$(bootstrap) lock $(ARGS)
+
+clean:
+	$(bootstrap) clean

@@ -1,0 +1,478 @@
+"""The watched context: a drop-in for `multiprocessing.get_context` whose objects are traced."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable
+from itertools import count
+from multiprocessing import connection, context, process
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .errors import ChildFailed, Failure, Stuck
+from .guard import Guard, Interrupted
+from .process import TracedProcess, own_class
+from .record import Recorder, read
+
+if TYPE_CHECKING:
+    from .history import Event, History
+    from .picture import Timeline
+    from .primitives import Trace
+
+_LIBRARY = ("multiprocessing.", "concurrent.futures.")
+_GOODBYE = 5.0  # seconds that a killed child has to disappear
+
+
+def start_method() -> str:
+    """The start method of the lessons: ``spawn``, unless ``MPDEMOS_START_METHOD`` names another one.
+
+    Returns:
+        The name of a start method that this platform has.
+
+    Raises:
+        ValueError: if ``MPDEMOS_START_METHOD`` names a start method that this platform does not have.
+    """
+    return _checked(os.environ.get("MPDEMOS_START_METHOD") or "spawn")
+
+
+def _checked(method: str) -> str:
+    methods = multiprocessing.get_all_start_methods()
+    if method not in methods:
+        raise ValueError(f"start method {method!r}: this platform has {', '.join(sorted(methods))}")
+    return method
+
+
+def watch(method: str | None = None, *, limit: float | None = 30, check: bool = True) -> Watch:
+    """A multiprocessing context that records, guards, explains and draws what is done with it.
+
+    Use it in a ``with`` statement, in place of `multiprocessing.get_context`::
+
+        with watch(limit=10) as mp:
+            lock = mp.Lock()
+            ...
+
+    Args:
+        method: the start method; by default what `start_method` returns.
+        limit: seconds after which the block is ended and `Stuck` raised; None for no limit. The limit
+            reaches a blocked parent only in the main thread; in any other thread it ends the children.
+        check: whether a child that ended with an exit code other than 0 raises `ChildFailed`.
+
+    Returns:
+        The watch. It has every name of a multiprocessing context, and after the block
+        ``events``, ``explain()``, ``timeline()`` and ``most_at_once()``.
+
+    Raises:
+        ValueError: if the platform has no such start method, or the limit is not a positive number.
+        TypeError: if the limit is not a number.
+    """
+    return Watch(method, limit=limit, check=check)
+
+
+class Watch(context.BaseContext):
+    """A watched context; made by `watch`."""
+
+    def __init__(self, method: str | None = None, *, limit: float | None = 30, check: bool = True) -> None:
+        self._name = start_method() if method is None else _checked(method)
+        if limit is not None:
+            if isinstance(limit, bool) or not isinstance(limit, int | float):
+                raise TypeError(f"limit: seconds or None, not {limit!r}")
+            if not (limit > 0 and math.isfinite(limit)):
+                raise ValueError(f"limit: more than 0 seconds, or None for no limit, not {limit!r}")
+        self._limit, self._check = limit, check
+        self._plain = multiprocessing.get_context(self._name)
+        self._method: type[process.BaseProcess] = self._plain.Process  # type: ignore[assignment]
+        self._state = "new"
+        self._labels: dict[str, str] = {}
+        self._kinds: dict[str, str] = {}
+        self._counts: dict[str, count[int]] = {}
+        self._watched: dict[type, type] = {}
+        self._children: list[TracedProcess] = []
+        self._failures: list[Failure] = []
+        self._reaping = threading.Lock()
+        self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._managers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._executors: weakref.WeakKeyDictionary[Any, Trace] = weakref.WeakKeyDictionary()
+        self._stuck: str | None = None
+        self._history: History | None = None
+
+    # --- the block -------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Watch:
+        if self._state != "new":
+            raise RuntimeError("a watch is used once: call watch() again for another block")
+        try:
+            self._folder = tempfile.mkdtemp(prefix="mpdemos-")  # readable by its owner alone
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"watch keeps its record in a temporary folder and cannot make one ({error.strerror}); "
+                "free some space or name another folder in the environment variable TMPDIR",
+                error.filename,
+            ) from error
+        self._recorder = Recorder(self._folder)
+        self._recorder.open(process.current_process().name)
+        self._owner, self._began = os.getpid(), time.perf_counter_ns()
+        self.Process = self.watched(self._method)
+        self._guard = Guard(self._limit, self._expire, self._note_sentinel)
+        self._guard.leaving_code = Watch.__exit__.__code__
+        self._state = "open"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._guard.leave()
+        try:
+            if error is None:
+                self._let_finish()
+        finally:
+            self._end_children()
+            self._guard.stop()
+            self._state = "over"
+            self._history = self._read()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        failed = ChildFailed(self._failures) if self._failures and self._check else None
+        if self._stuck is not None and (error is None or isinstance(error, Interrupted)):
+            raise Stuck(self._stuck).with_traceback(where) from failed
+        if failed is not None and error is None:
+            raise failed
+        if failed is not None and isinstance(error, Exception):
+            error.add_note(f"Also, in this watched block: {failed}")
+
+    def _let_finish(self) -> None:
+        """Do what the end of a program does: shut down managers and pools, wait for the other children."""
+        for manager in list(self._managers):
+            manager.shutdown()
+        for pool in list(self._pools):
+            pool.end()
+        for child in self._children:
+            if child.daemon and _alive(child):
+                child.terminate()
+        while waiting := [child.sentinel for child in self._children if _alive(child)]:
+            left = self._guard.left()
+            if left == 0.0 or self._guard.asked_to_stop:
+                break
+            connection.wait(waiting, 0.1 if left is None else min(left, 0.1))
+        if waiting and self._stuck is None and not self._guard.asked_to_stop:
+            self._expire()
+
+    def _end_children(self) -> None:
+        for pool in list(self._pools):
+            pool.end()
+        for child in list(self._children):
+            if _alive(child):
+                child.end()
+        for child in list(self._children):
+            child.join(_GOODBYE)
+            self._note_exit(child)
+
+    def _expire(self) -> None:
+        """At the limit: say who waits for what, while everybody still does."""
+        from .explain import stuck
+
+        self._stuck = stuck(self._read(), self._limit, reader_died=any(p.reader_died for p in self._pools))
+
+    # --- processes -------------------------------------------------------------------------------------
+
+    def watched(self, process_class: type[process.BaseProcess]) -> type[Any]:
+        """The watched kind of a process class that was written elsewhere.
+
+        Args:
+            process_class: a subclass of `multiprocessing.Process` with a ``run`` of its own.
+
+        Returns:
+            A class with the same signature. Its processes start by this watch's start method.
+
+        Raises:
+            TypeError: if it is not a process class.
+        """
+        if not (isinstance(process_class, type) and issubclass(process_class, process.BaseProcess)):
+            raise TypeError(f"watched() takes a subclass of multiprocessing.Process, not {process_class!r}")
+        if process_class not in self._watched:
+            self._watched[process_class] = own_class(process_class, self)
+        return self._watched[process_class]
+
+    def _adopt(self, child: TracedProcess) -> None:
+        """Let an executor's worker note its tasks."""
+        target: Any = getattr(child, "_target", None)
+        if getattr(target, "__module__", "") != "concurrent.futures.process":
+            return
+        from .pools import work
+
+        calls, *rest = child._args  # type: ignore[attr-defined]
+        if calls not in self._executors:
+            self._executors[calls] = self._new_trace("ProcessPoolExecutor")
+        child._args = (target, self._executors[calls], calls, *rest)  # type: ignore[attr-defined]
+        child._target = work  # type: ignore[attr-defined]
+        child._worker_of = self._executors[calls].key
+
+    def _start(self, child: TracedProcess, start: Callable[[], None]) -> None:
+        if os.getpid() != self._owner:  # a forked child starts a process of its own
+            start()
+            return
+        self._check_open()
+        for other in list(self._children):
+            self._note_exit(other)
+        with warnings.catch_warnings() if self._only_our_thread() else _nothing():
+            if self._only_our_thread():  # the guard must not earn the program a warning
+                warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            start()
+        self._children.append(child)
+        detail = {"pid": child.pid, "name": child.name, "worker_of": child._worker_of}
+        self._recorder.note("starts", "", detail)
+        self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
+
+    def _only_our_thread(self) -> bool:
+        return self._name == "fork" and threading.active_count() == 2
+
+    def _note_sentinel(self, pid: int) -> None:
+        self._recorder.note("sees the end of", "", {"pid": pid})
+
+    def _note_exit(self, child: TracedProcess) -> None:
+        """If a child has ended, note its exit code once, and whether it failed."""
+        if _alive(child):
+            return
+        with self._reaping:  # a pool joins its workers in a thread
+            if child not in self._children:
+                return
+            self._children.remove(child)
+        code = child.exitcode
+        self._recorder.note("reaps", "", {"pid": child.pid, "exitcode": code})
+        if code != 0 and not child._ended_on_purpose:
+            self._failures.append(self._failure(child, code))
+
+    def _failure(self, child: TracedProcess, code: int | None) -> Failure:
+        pid = str(child.pid)
+        for record in reversed(read(self._folder)[0]):
+            if record.process.partition("-")[0] == pid and record.action in ("failed", "exits"):
+                detail = record.detail
+                if record.action == "exits":
+                    return Failure(child.name, code, f"It called sys.exit({detail}).", "")
+                return Failure(child.name, code, detail["error"], detail["traceback"])
+        return Failure(child.name, code, "", "")
+
+    # --- factories: the names and signatures of BaseContext ---------------------------------------------
+
+    def Lock(self) -> Any:
+        return self._make("Lock", super().Lock)
+
+    def RLock(self) -> Any:
+        return self._make("RLock", super().RLock)
+
+    def Semaphore(self, value: int = 1) -> Any:
+        return self._make("Semaphore", super().Semaphore, value)
+
+    def BoundedSemaphore(self, value: int = 1) -> Any:
+        return self._make("BoundedSemaphore", super().BoundedSemaphore, value)
+
+    def Event(self) -> Any:
+        return self._make("Event", super().Event)
+
+    def Barrier(self, parties: int, action: Any = None, timeout: float | None = None) -> Any:
+        return self._make("Barrier", super().Barrier, parties, action, timeout)
+
+    def Condition(self, lock: Any = None) -> Any:
+        if self._asked_by_library():
+            return super().Condition(lock)
+        trace = self._new_trace("Condition")
+        if lock is None:
+            lock = self._trace_with(trace, "RLock", super().RLock)
+        return self._trace_with(trace, "Condition", super().Condition, lock)
+
+    def Queue(self, maxsize: int = 0) -> Any:
+        if self._asked_by_library():
+            return super().Queue(maxsize)
+        from .primitives import Queue
+
+        return Queue(maxsize, ctx=self, trace=self._new_trace("Queue"))
+
+    def JoinableQueue(self, maxsize: int = 0) -> Any:
+        if self._asked_by_library():
+            return super().JoinableQueue(maxsize)
+        from .primitives import JoinableQueue
+
+        return JoinableQueue(maxsize, ctx=self, trace=self._new_trace("JoinableQueue"))
+
+    def SimpleQueue(self) -> Any:
+        if self._asked_by_library():
+            return super().SimpleQueue()
+        from .primitives import SimpleQueue
+
+        return SimpleQueue(ctx=self, trace=self._new_trace("SimpleQueue"))
+
+    def Pipe(self, duplex: bool = True) -> Any:
+        ends = super().Pipe(duplex)
+        if self._asked_by_library():
+            return ends
+        from .primitives import traced_connection
+
+        trace = self._new_trace("Pipe")
+        return tuple(traced_connection(end, trace, number) for number, end in enumerate(ends))
+
+    def Pool(
+        self, processes: Any = None, initializer: Any = None, initargs: Any = (), maxtasksperchild: Any = None
+    ) -> Any:
+        from .pools import Pool
+
+        trace = self._new_trace("Pool")
+        pool = Pool(processes, initializer, initargs, maxtasksperchild, trace=trace, context=self)
+        self._pools.add(pool)
+        return pool
+
+    def Value(self, typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
+        return super().Value(typecode_or_type, *args, lock=self._lock_for("Value", lock))
+
+    def Array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
+        return super().Array(typecode_or_type, size_or_initializer, lock=self._lock_for("Array", lock))
+
+    def Manager(self) -> Any:
+        manager = super().Manager()
+        self._managers.add(manager)
+        return manager
+
+    def __reduce__(self) -> Any:
+        # A child that gets the context gets the plain one: only what this block makes is traced.
+        return multiprocessing.get_context, (self._name,)
+
+    def _lock_for(self, kind: str, lock: Any) -> Any:
+        """The traced lock of a Value or an Array, unless the caller brings one or wants none."""
+        if lock is True or lock is None:
+            return self._trace_with(self._new_trace(kind), "RLock", super().RLock)
+        return lock
+
+    def _make(self, kind: str, make: Callable[..., Any], *args: Any) -> Any:
+        if self._asked_by_library():
+            return make(*args)
+        return self._trace_with(self._new_trace(kind), kind, make, *args)
+
+    @staticmethod
+    def _asked_by_library() -> bool:
+        """Whether a factory was called by the standard library, for parts that no learner sees."""
+        depth = 1
+        while sys._getframe(depth).f_globals.get("__name__") == __name__:
+            depth += 1
+        caller = sys._getframe(depth).f_globals.get("__name__", "") + "."
+        return caller.startswith(_LIBRARY)
+
+    def _trace_with(self, trace: Trace, kind: str, make: Callable[..., Any], *args: Any) -> Any:
+        """Make a plain object and turn it into its traced kind."""
+        from . import primitives
+
+        made = make(*args)
+        traced: Any = getattr(primitives, kind)
+        for shadow in ("acquire", "release"):  # the C object's methods, which the original put there
+            if issubclass(traced, primitives._TracedSemLock):
+                vars(made).pop(shadow, None)
+        made.__class__ = traced
+        made._trace = trace
+        return made
+
+    def _new_trace(self, kind: str) -> Trace:
+        from .primitives import Trace
+
+        self._check_open()
+        number = next(self._counts.setdefault(kind, count(1)))
+        key = f"{kind}-{number}"
+        if os.getpid() != self._owner:
+            key = f"{kind}-{os.getpid()}-{number}"
+        self._kinds[key] = kind
+        self._recorder.note("makes", key, kind)
+        return Trace(self._recorder, key)
+
+    def _check_open(self) -> None:
+        if self._state == "new":
+            raise RuntimeError("use a watch in a with statement: `with watch() as mp:`")
+        if self._state == "over":
+            raise RuntimeError("this watched block is over: call watch() again for another one")
+
+    # --- what a reader asks ----------------------------------------------------------------------------
+
+    def label(self, **names: Any) -> None:
+        """Give traced objects the names that pictures and explanations shall use: ``mp.label(till=lock)``.
+
+        Args:
+            names: a traced object of this watch for each name.
+
+        Raises:
+            TypeError: if an object was not made by this watch.
+        """
+        keys = {name: self._key(thing) for name, thing in names.items()}
+        for name, key in keys.items():
+            self._labels[key] = name
+            if self._history is not None:
+                self._history.labels[key] = name
+        if self._state == "open":
+            for name, key in keys.items():
+                self._recorder.note("labels", key, name)
+
+    @property
+    def events(self) -> list[Event]:
+        """What was recorded, by time; see `Event`. Within the block: what was recorded so far."""
+        return self._told().events()
+
+    def explain(self) -> str:
+        """What happened, in sentences that are the same on every run of a correct program."""
+        from .explain import explain
+
+        return explain(self._told())
+
+    def timeline(self, title: str = "") -> Timeline:
+        """What happened, as a picture with a lane for each process.
+
+        Args:
+            title: a heading for the picture.
+        """
+        from .picture import Timeline
+
+        return Timeline(self._told(), title)
+
+    def most_at_once(self, thing: Any) -> int:
+        """The most processes that held ``thing`` at the same time.
+
+        Args:
+            thing: a lock, semaphore, condition, Value or Array of this watch.
+
+        Raises:
+            TypeError: if it was not made by this watch.
+        """
+        return self._told().most_at_once(self._key(thing))
+
+    def _key(self, thing: Any) -> str:
+        for candidate in (thing, getattr(thing, "_lock", None)):
+            trace = getattr(candidate, "_trace", None)
+            if trace is not None and trace.recorder is getattr(self, "_recorder", None):
+                return str(trace.key)
+        raise TypeError(f"{thing!r} was not made by this watch, so there is no record of it")
+
+    def _told(self) -> History:
+        if self._state == "new":
+            self._check_open()
+        return self._history or self._read()
+
+    def _read(self) -> History:
+        from .history import History
+
+        records, torn = read(self._folder)
+        return History(records, began=self._began, labels=dict(self._labels), torn=torn + self._recorder.lost)
+
+
+class _nothing:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def _alive(child: TracedProcess) -> bool:
+    popen: Any = child._popen  # type: ignore[attr-defined]
+    return popen is not None and popen.poll() is None

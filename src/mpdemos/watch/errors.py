@@ -1,0 +1,67 @@
+"""What a watched block raises when its processes hang or fail."""
+
+from __future__ import annotations
+
+import signal
+from typing import NamedTuple
+
+
+class Stuck(RuntimeError):
+    """The block reached its limit: what every process was waiting for stands in the message."""
+
+
+class Failure(NamedTuple):
+    """How one child failed: its name, its exit code, its last error line and its traceback."""
+
+    process: str
+    exitcode: int | None
+    error: str
+    traceback: str
+
+
+class ChildFailed(RuntimeError):
+    """A child ended with an exit code other than 0; ``failures`` holds one `Failure` for each."""
+
+    def __init__(self, failures: list[Failure]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("\n\n".join(_describe(failure) for failure in failures))
+
+
+_FROM_A_CELL = """\
+The child could not find the function: it starts as a new interpreter, imports what it needs, and cannot
+see what a notebook cell or a prompt defined. Put the function into a module (a .py file) and import it."""
+
+_NO_GUARD = """\
+It died before it could run anything; what it printed is in the terminal. The commonest cause, in a script:
+no `if __name__ == "__main__":` around the lines that start processes."""
+
+
+def how_it_ended(exitcode: int | None) -> str:
+    """An exit code in words, as the documentation of `multiprocessing.Process.exitcode` defines it."""
+    if exitcode is None:
+        return "was still running"
+    if exitcode < 0:
+        try:
+            return f"was killed by {signal.Signals(-exitcode).name} (exit code {exitcode})"
+        except ValueError:
+            return f"was killed by signal {-exitcode}"
+    return f"ended with exit code {exitcode}"
+
+
+def _describe(failure: Failure) -> str:
+    lines = [f"{failure.process} {how_it_ended(failure.exitcode)}."]
+    if failure.traceback:
+        lines[0] = f"{failure.process} {how_it_ended(failure.exitcode)}: {failure.error}"
+        if _cannot_be_found(failure.error):
+            lines.append(_FROM_A_CELL)
+        lines.append(f"Its traceback:\n{failure.traceback.rstrip()}")
+    elif failure.error:
+        lines.append(failure.error)
+    elif failure.exitcode == 1:
+        lines.append(_NO_GUARD)
+    return "\n".join(lines)
+
+
+def _cannot_be_found(error: str) -> bool:
+    """Whether pickle could not find a name of `__main__`, in the words of 3.13 and of 3.14."""
+    return "<module '__main__'" in error or "module '__main__' has no attribute" in error

@@ -1,0 +1,354 @@
+"""The explanation: what happened, and at the limit who waits for whom, in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from .errors import how_it_ended
+from .history import History, Life, natural
+
+_HELD = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Value", "Array")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence lists them: a, b and c."""
+    *most, last = list(words) or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def times(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+# --- what happened ---------------------------------------------------------------------------------------
+
+
+def explain(history: History) -> str:
+    """Facts that hold on every run of a correct program: counts and endings, no durations."""
+    sentences = [_who_ran(history), *_how_they_ended(history)]
+    for key, kind in history.kinds.items():
+        sentence = _told_of(history, key, kind)
+        if sentence:
+            sentences.append(sentence)
+    if missing := _missing(history):
+        sentences.append(missing)
+    return "\n".join(sentences)
+
+
+def _children(history: History) -> list[Life]:
+    return [history.lives[key] for key in history.order() if not history.lives[key].is_parent]
+
+
+def _who_ran(history: History) -> str:
+    children = _children(history)
+    if not children:
+        return "No process was started."
+    parent = history.lives[history.parent()].name
+    names = [life.name for life in children]
+    shown = listed(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
+    return f"{parent} started {len(children)} process{'es' if len(children) > 1 else ''}: {shown}."
+
+
+def _how_they_ended(history: History) -> list[str]:
+    children = _children(history)
+    sentences = []
+    for life in children:
+        if life.ended_by:
+            if not life.worker_of:  # a pool ends its workers when it is done
+                sentences.append(f"{life.name} was ended by {life.ended_by}.")
+        elif life.exitcode:
+            reason = f": {life.error}" if life.error else ""
+            sentences.append(f"{life.name} {how_it_ended(life.exitcode)}{reason}.".replace("..", "."))
+    own = [life for life in children if not life.worker_of]
+    if own and not sentences and all(life.exitcode == 0 for life in own):
+        sentences.append(("Each" if len(children) > 1 else "It") + " ended with exit code 0.")
+    return sentences
+
+
+def _missing(history: History) -> str:
+    cut = [
+        life.name
+        for life in _children(history)
+        if life.lost or (life.exitcode == 0 and not life.clean and not life.ended_by)
+    ]
+    if not (cut or history.torn):
+        return ""
+    whose = listed(cut) if cut else "a process"
+    return f"The record of {whose} is not complete: not every event could be written."
+
+
+def _by_process(history: History, key: str, action: str) -> list[tuple[str, int]]:
+    counted: Counter[str] = Counter()
+    for (process, done), count in history.counts[key].items():
+        if done == action and count:
+            counted[history.lives[process].name] += count
+    return sorted(counted.items(), key=lambda item: natural(item[0]))
+
+
+def _count(history: History, key: str, *actions: str) -> int:
+    return sum(count for (_process, done), count in history.counts[key].items() if done in actions)
+
+
+def _each(history: History, key: str, action: str) -> str:
+    return ", ".join(f"{name} {count}" for name, count in _by_process(history, key, action))
+
+
+def _told_of(history: History, key: str, kind: str) -> str:
+    what = history.spoken(key)
+    if kind in _HELD and kind != "Condition":
+        return _told_of_lock(history, key, what)
+    teller = {
+        "Condition": _told_of_condition,
+        "Event": _told_of_event,
+        "Barrier": _told_of_barrier,
+        "Queue": _told_of_queue,
+        "JoinableQueue": _told_of_queue,
+        "SimpleQueue": _told_of_queue,
+        "Pipe": _told_of_pipe,
+        "Pool": _told_of_pool,
+        "ProcessPoolExecutor": _told_of_pool,
+    }.get(kind)
+    return teller(history, key, what) if teller else ""
+
+
+def _told_of_lock(history: History, key: str, what: str) -> str:
+    acquired = _count(history, key, "acquired")
+    if not acquired:
+        return ""
+    most = history.most_at_once(key)
+    sentence = f"{what} was acquired {times(acquired, 'time')} ({_each(history, key, 'acquired')})"
+    sentence += f", by at most {most} at once."
+    if key in history.holders:
+        holders = listed(sorted(_with_fate(history.lives[p]) for p in history.holders[key]))
+        sentence += f" Never released by {holders}."
+    return sentence
+
+
+def _told_of_condition(history: History, key: str, what: str) -> str:
+    notified, waited = _count(history, key, "notified"), _count(history, key, "notified", "gave up")
+    if not waited and not _count(history, key, "notifies"):
+        return ""
+    return f"{what} was notified by {_names(history, key, 'notifies')}; {notified} of {times(waited, 'wait')} were notified."
+
+
+def _names(history: History, key: str, action: str) -> str:
+    return listed(name for name, _count in _by_process(history, key, action)) or "nobody"
+
+
+def _told_of_event(history: History, key: str, what: str) -> str:
+    through = _count(history, key, "came through")
+    waited = _count(history, key, "waits")
+    if not waited and not _count(history, key, "set"):
+        return ""
+    setters = _each(history, key, "set")
+    sentence = f"{what} was set {times(_count(history, key, 'set'), 'time')}" + (f" ({setters})" if setters else "")
+    if cleared := _count(history, key, "cleared"):
+        sentence += f", cleared {times(cleared, 'time')}"
+    return f"{sentence}; {through} of {times(waited, 'wait')} came through."
+
+
+def _told_of_barrier(history: History, key: str, what: str) -> str:
+    passed = _count(history, key, "passed")
+    waited = _count(history, key, "waits")
+    return f"{what}: {passed} of {times(waited, 'wait')} passed." if waited else ""
+
+
+def _told_of_queue(history: History, key: str, what: str) -> str:
+    put, got = _count(history, key, "put"), _count(history, key, "got")
+    if not put and not got:
+        return ""
+    sentence = f"{what}: {times(put, 'item')} put by {_names(history, key, 'put')}, {got} got"
+    sentence += f" by {_names(history, key, 'got')}." if got else "."
+    if lost := history.errors.get(key):
+        sentence += f" {times(len(lost), 'item')} could not be pickled and never arrived: {lost[0]}."
+    return sentence
+
+
+def _told_of_pipe(history: History, key: str, what: str) -> str:
+    sent: Counter[tuple[str, str]] = Counter(
+        (history.lives[m.sender].name, history.lives[m.receiver].name)
+        for m in history.messages
+        if m.resource == key
+    )
+    if not sent:
+        return ""
+    parts = [f"{times(count, 'message')} from {a} to {b}" for (a, b), count in sorted(sent.items())]
+    return f"{what}: {', '.join(parts)}."
+
+
+def _told_of_pool(history: History, key: str, what: str) -> str:
+    done = sum(1 for span in history.spans if span.kind == "task" and span.resource == key)
+    items = sum(s.what["items"] for s in history.spans if s.kind == "task" and s.resource == key)
+    if not done:
+        return ""
+    text = f"{what} ran {times(done, 'task')}" + (f" with {items} items." if items != done else ".")
+    if unreadable := history.errors.get(key):
+        text += f" A result could not be unpickled: {unreadable[0]}."
+    return text
+
+
+# --- who waits for whom ----------------------------------------------------------------------------------
+
+
+def stuck(history: History, limit: float | None, *, reader_died: bool = False) -> str:
+    """Why the block did not end: the wait-for graph in words."""
+    seconds = f"{limit:g} second{'' if limit == 1 else 's'}"
+    waits = _Waits(history)
+    lines = waits.cycle() or waits.sentences()
+    lines += _fates(history, reader_died)
+    if not lines:
+        lines = ["No process waits for another one: somebody is still working, or needs a larger limit."]
+    return f"The block did not end within its limit of {seconds}.\n" + "\n".join(lines)
+
+
+def _fates(history: History, reader_died: bool) -> list[str]:
+    """What went wrong before, and may be the reason."""
+    lines = []
+    failed: Counter[str] = Counter()
+    for life in _children(history):
+        gone = life.end is not None
+        if gone and not life.ended_by and (life.error or life.exitcode or not (life.clean or life.returned)):
+            failed[life.error or "killed, or ended by os._exit"] += 1
+            if failed[life.error or "killed, or ended by os._exit"] == 1:
+                lines.append(f"{_with_fate(life)}.")
+    for process, task in history.unfinished.items():
+        if not history.is_alive(process):
+            name = history.lives[process].name
+            lines.append(
+                f"{name} was running {task['function']} when it ended: "
+                "that task is lost, and a Pool waits for its result for ever."
+            )
+    lines += [f"{count - 1} more ended the same way: {error}." for error, count in failed.items() if count > 1]
+    for key, errors in history.errors.items():
+        if history.kinds.get(key) == "Pool":
+            lines.append(f"{history.spoken(key)} lost a result that could not be unpickled: {errors[0]}.")
+        else:
+            lines.append(f"{history.spoken(key)} lost an item that could not be pickled: {errors[0]}.")
+    if reader_died:
+        lines.append("The pool's thread that receives results has died: no result will arrive any more.")
+    return lines
+
+
+def _with_fate(life: Life) -> str:
+    if life.end is None:
+        return life.name
+    if life.ended_by:
+        return f"{life.name}, which {life.ended_by} ended"
+    if life.error:
+        return f"{life.name}, which failed with {life.error}"
+    if life.exitcode:
+        return f"{life.name}, which {how_it_ended(life.exitcode)}"
+    return f"{life.name}, which has ended" if life.clean or life.returned else f"{life.name}, which was killed"
+
+
+class _Waits:
+    """Who waits for what, and who could end it."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.of: dict[str, tuple[str, Any]] = {}
+        for (process, _thread, key, _what), (_start, what) in sorted(
+            history.waiting.items(), key=lambda item: item[1][0]
+        ):
+            self.of[process] = key, what  # the latest wait is the innermost
+        for process, life in history.lives.items():
+            if life.returned and not life.clean and life.end is None and process not in self.of and self._fed(process):
+                self.of[process] = self._fed(process), "drain"
+
+    def _fed(self, process: str) -> str:
+        """A queue whose items this process put, and that nobody has got yet."""
+        counts = self.history.counts
+        for key, kind in self.history.kinds.items():
+            put = counts[key][process, "put"]
+            got = sum(n for (_p, action), n in counts[key].items() if action == "got")
+            total = sum(n for (_p, action), n in counts[key].items() if action == "put")
+            if kind in ("Queue", "JoinableQueue") and put and got < total:
+                return key
+        return ""
+
+    def _blockers(self, process: str) -> list[str]:
+        """The processes that this one waits for, where that is known."""
+        key, what = self.of[process]
+        if what == "acquire":
+            return [p for p in self.history.holders.get(key, []) if p != process] or (
+                [process] if process in self.history.holders.get(key, []) else []
+            )
+        if isinstance(what, list) and what[0] == "join":
+            joined = self.history.by_pid(what[1])
+            return [joined] if joined else []
+        return []
+
+    def cycle(self) -> list[str]:
+        """A cycle of processes that wait for each other's locks, as one sentence."""
+        for first in self.of:
+            path = [first]
+            while path[-1] in self.of:
+                following = [p for p in self._blockers(path[-1]) if p in self.of]
+                if not following:
+                    break
+                if following[0] in path:
+                    round_ = path[path.index(following[0]) :]
+                    others = [p for p in self.of if p not in round_]
+                    name = "a deadlock" if len(round_) > 1 else "a deadlock with itself"
+                    text = "; ".join(self.sentence(p) for p in round_) + f": {name}."
+                    return [text, *(self.sentence(p) + "." for p in others)]
+                path.append(following[0])
+        return []
+
+    def sentences(self) -> list[str]:
+        """One line for each thing that is waited for."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for process, (key, what) in self.of.items():
+            groups.setdefault((key, str(what)), []).append(process)
+        return [self.sentence(*processes) + "." for processes in groups.values()]
+
+    def sentence(self, *processes: str) -> str:
+        history = self.history
+        key, what = self.of[processes[0]]
+        names = listed(sorted((history.lives[p].name for p in processes), key=natural))
+        verb = "waits" if len(processes) == 1 else "wait"
+        thing = history.spoken(key)
+        if isinstance(what, list) and what[0] == "join":
+            return f"{names} {verb} to join {self._joined(what[1])}"
+        if isinstance(what, list):
+            return f"{names} {verb} to {what[0]} on {thing}" + self._other_end(key, what, processes)
+        return f"{names} {verb} " + {
+            "acquire": f"for {thing}{self._held(key, processes)}",
+            "get": f"for an item from {thing}{self._nobody_left('put')}",
+            "put": f"for room in {thing}{self._nobody_left('get')}",
+            "set": f"for {thing} to be set{self._nobody_left('set it')}",
+            "notify": f"for a notification of {thing}{self._nobody_left('notify')}",
+            "the others": f"at {thing} for the others{self._nobody_left('come')}",
+            "task done": f"for every item of {thing} to be marked by task_done(){self._nobody_left('do so')}",
+            "task": f"for a task from {thing}",
+            "result": f"for a result from {thing}",
+            "drain": f"for its queue {history.name(key)} to be drained{self._nobody_left('get')}",
+        }.get(str(what), f"for {thing}")
+
+    def _joined(self, pid: int) -> str:
+        life = self.history.lives.get(self.history.by_pid(pid))
+        return life.name if life else f"process {pid}"
+
+    def _held(self, key: str, processes: tuple[str, ...]) -> str:
+        holders = self.history.holders.get(key, [])
+        if not holders:
+            return ""
+        if list(processes) == holders:
+            return ", which it holds itself"
+        return ", held by " + listed(_with_fate(self.history.lives[p]) for p in holders)
+
+    def _other_end(self, key: str, what: list[Any], processes: tuple[str, ...]) -> str:
+        """Whether the far end of the pipe does the same."""
+        for process, (other_key, other) in self.of.items():
+            if other_key == key and isinstance(other, list) and process not in processes and other != what:
+                same = other[0] == what[0]
+                name = self.history.lives[process].name
+                return f", and so does {name} at the other end" if same else ""
+        return ""
+
+    def _nobody_left(self, do: str) -> str:
+        """Say it if every process that is alive waits."""
+        alive = [p for p in self.history.lives if self.history.is_alive(p)]
+        return f"; nobody who could {do} is alive or awake" if all(p in self.of for p in alive) else ""

@@ -1,0 +1,129 @@
+"""The guard: a thread of the parent that notes when children end and ends the block at its limit."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import connection
+from typing import Any
+
+_AGAIN = 1.0  # seconds between two attempts to get the main thread out of whatever blocks it
+
+
+class Interrupted(BaseException):
+    """Raised in the main thread at the limit; the watch turns it into `Stuck`."""
+
+
+class Guard:
+    """Watches the children's sentinels and the clock until it is told to stop.
+
+    ``expired`` is called once, in the guard's thread, when ``limit`` seconds have passed; after that the
+    main thread is interrupted, again and again, until the block is left.
+    """
+
+    leaving_code: Any = None  # the code object whose first line is not yet reached when it is interrupted
+
+    def __init__(
+        self, limit: float | None, expired: Callable[[], None], exited: Callable[[int], None]
+    ) -> None:
+        self._deadline = None if limit is None else time.monotonic() + limit
+        self._expired, self._exited = expired, exited
+        self._over = False
+        self._sentinels: dict[Any, int] = {}
+        self._wake_reader, self._wake = connection.Pipe(duplex=False)
+        self._handler = _Handler(self) if threading.current_thread() is threading.main_thread() else None
+        self._thread = threading.Thread(target=self._run, name="mpdemos-guard", daemon=True)
+        self._thread.start()
+
+    def add(self, sentinel: Any, pid: int) -> None:
+        """Note the exit of the child with this sentinel."""
+        self._sentinels[sentinel] = pid
+        self._wake.send_bytes(b"+")
+
+    def left(self) -> float | None:
+        """Seconds until the limit; None without one."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def leave(self) -> None:
+        """The block is being left: interrupt nobody from now on."""
+        self._over = True
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether a SIGINT came while the block was being left."""
+        return self._handler is not None and self._handler.deferred
+
+    def stop(self) -> None:
+        """End the thread and give SIGINT back to its former handler."""
+        self.leave()
+        self._wake.send_bytes(b"-")
+        self._thread.join()
+        self._wake.close()
+        self._wake_reader.close()
+        if self._handler is not None:
+            self._handler.restore()
+
+    def _run(self) -> None:
+        expired = False
+        while True:
+            left = _AGAIN if expired else self.left()
+            for ready in connection.wait([self._wake_reader, *self._sentinels], left):
+                if ready is not self._wake_reader:
+                    self._exited(self._sentinels.pop(ready))
+                elif self._wake_reader.recv_bytes() == b"-":
+                    return
+            if not expired and self.left() == 0.0:
+                expired = True
+                self._expired()
+                self._interrupt()
+            elif expired:
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._over or self._handler is None:
+            return
+        self._handler.armed = True
+        if sys.platform == "win32":
+            signal.raise_signal(signal.SIGINT)  # also sets the event that SemLock.acquire waits on
+        else:
+            signal.pthread_kill(self._handler.thread, signal.SIGINT)
+
+
+class _Handler:
+    """Handles SIGINT: the guard's own becomes `Interrupted`, any other does what it did before.
+
+    While the block is being left both wait: leaving must not be cut short, or a child would be left.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self.armed = False
+        self.deferred = False
+        self.thread = threading.get_ident()
+        self._guard = guard
+        self._former = signal.signal(signal.SIGINT, self)
+
+    def __call__(self, number: int, frame: Any) -> None:
+        leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
+        if self.armed:
+            self.armed = False
+            if not leaving:
+                raise Interrupted
+        elif leaving:
+            self.deferred = True
+        else:
+            self._do_as_before(number, frame)
+
+    def _do_as_before(self, number: int, frame: Any) -> None:
+        if callable(self._former):
+            self._former(number, frame)
+        elif self._former != signal.SIG_IGN:
+            signal.default_int_handler(number, frame)
+
+    def restore(self) -> None:
+        if signal.getsignal(signal.SIGINT) is self:
+            signal.signal(signal.SIGINT, self._former)
+        if self.deferred:
+            self._do_as_before(signal.SIGINT, None)

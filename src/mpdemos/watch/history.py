@@ -1,0 +1,368 @@
+"""The records of all processes put together: who lived when, waited, held, sent and received."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .record import Record
+
+
+class Event(NamedTuple):
+    """One thing that one process did.
+
+    Attributes:
+        seconds: since the block began, on the one clock of all processes of the machine.
+        process: the name of the process.
+        action: what it did: ``acquired``, ``released``, ``waits``, ``starts`` …
+        resource: the label of the object that it did it to, or its kind and number, or empty.
+        detail: what else there is to say, as JSON values; None if nothing.
+        thread: the name of the thread; empty for the main thread.
+    """
+
+    seconds: float
+    process: str
+    action: str
+    resource: str
+    detail: Any
+    thread: str
+
+
+class Span(NamedTuple):
+    """Something that lasted: ``kind`` is wait, hold or task; times in ns; ``end`` is None if it never ended."""
+
+    process: str
+    kind: str
+    resource: str
+    what: Any
+    start: int
+    end: int | None
+
+
+class Message(NamedTuple):
+    """An item on its way; a receiver of "" never came."""
+
+    resource: str
+    sender: str
+    sent: int
+    receiver: str
+    received: int
+
+
+@dataclass
+class Life:
+    """One process: its times in ns, and how it ended."""
+
+    name: str
+    pid: int
+    parent: int = 0
+    start: int = 0
+    end: int | None = None
+    exitcode: int | None = None
+    error: str = ""
+    exits: bool = False
+    returned: bool = False
+    ended_by: str = ""
+    clean: bool = False
+    lost: int = 0
+    is_parent: bool = False
+    worker_of: str = ""  # the key of its pool
+    number: int = 0  # in the order in which the parent started its children
+
+
+@dataclass
+class _Open:
+    """What has begun and not ended yet."""
+
+    waits: dict[tuple[str, str, str, str], tuple[int, Any]] = field(default_factory=dict)
+    holds: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    tasks: dict[tuple[str, str, str], tuple[int, Any]] = field(default_factory=dict)
+
+
+_ENDS_A_WAIT = {
+    "acquired": "acquire",
+    "got": "get",
+    "put": "put",
+}
+_ENDS_ITS_DETAIL = {
+    "gave up",
+    "empty",
+    "full",
+    "joined",
+    "came through",
+    "notified",
+    "passed",
+    "all done",
+    "sent",
+    "received",
+    "end of file",
+    "no more tasks",
+    "result",
+}
+_PRIVATE = {"process", "makes", "labels", "reaps", "sees the end of", "ended"}
+
+
+class History:
+    """Built from the records once; everything else asks it."""
+
+    def __init__(self, records: list[Record], *, began: int, labels: dict[str, str], torn: int = 0) -> None:
+        self.records, self.began, self.labels, self.torn = records, began, labels, torn
+        self.lives: dict[str, Life] = {}
+        self.kinds: dict[str, str] = {}
+        self.spans: list[Span] = []
+        self.messages: list[Message] = []
+        self.counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self.errors: dict[str, list[str]] = defaultdict(list)
+        self._by_pid: dict[int, str] = {}
+        self._started = 0
+        self._workers: Counter[str] = Counter()
+        self._sent: dict[tuple[str, Any], tuple[str, int]] = {}
+        self._streams: dict[tuple[str, int], deque[tuple[str, int]]] = defaultdict(deque)
+        self._open = _Open()
+        for record in records:
+            self._take(record)
+        self._settle_pipes()
+        self._close_what_the_dead_left()
+        self.end = max([began, *(record.time for record in records)])
+
+    # --- reading ---------------------------------------------------------------------------------------
+
+    def _take(self, record: Record) -> None:
+        action, key, detail = record.action, record.resource, record.detail
+        if action == "process":
+            self._meet(record)
+        elif record.process not in self.lives:
+            self.lives[record.process] = Life(record.process, 0, start=record.time)
+        if key:
+            self.counts[key][record.process, action] += 1
+        handler = getattr(self, "_on_" + action.replace(" ", "_"), None)
+        if handler is not None:
+            handler(record)
+        what = _ENDS_A_WAIT.get(action)
+        if what is not None or action in _ENDS_ITS_DETAIL:
+            self._end_wait(record, detail if what is None else what)
+
+    def _meet(self, record: Record) -> None:
+        """A process opened its file; its parent may have said before that it started it."""
+        detail = record.detail
+        life = Life(detail["name"], detail["pid"], detail["parent"], record.time)
+        life.is_parent = not self.lives
+        announced = self._by_pid.get(life.pid, "")
+        if announced.startswith("pid "):
+            told = self.lives.pop(announced)
+            life.name, life.worker_of, life.number = told.name, told.worker_of, told.number
+        self.lives[record.process] = life
+        self._by_pid[life.pid] = record.process
+
+    def _child(self, record: Record) -> Life | None:
+        return self.lives.get(self._by_pid.get(record.detail["pid"], ""))
+
+    def _on_starts(self, record: Record) -> None:
+        pid, name, pool = record.detail["pid"], record.detail["name"], record.detail["worker_of"]
+        life = self._child(record)
+        if life is None or life.number:  # it has not opened its file yet, or has the pid of an earlier one
+            self._by_pid[pid] = f"pid {pid}"
+            self.lives[f"pid {pid}"] = life = Life(name, pid, start=record.time)
+        self._started += 1
+        life.number, life.worker_of = self._started, pool
+        if pool:
+            self._workers[pool] += 1
+            life.name = f"{self.name(pool)} worker {self._workers[pool]}"
+
+    def _on_sees_the_end_of(self, record: Record) -> None:
+        if life := self._child(record):
+            life.end = record.time
+
+    def _on_reaps(self, record: Record) -> None:
+        if life := self._child(record):
+            life.exitcode = record.detail["exitcode"]
+            life.end = life.end or record.time
+
+    def _on_kills(self, record: Record) -> None:
+        if life := self._child(record):
+            life.ended_by = self.lives[record.process].name
+
+    _on_terminates = _on_interrupts = _on_kills
+
+    def _on_cleans_up(self, record: Record) -> None:
+        if life := self._child(record):
+            life.ended_by = "watch"
+
+    def _on_failed(self, record: Record) -> None:
+        self.lives[record.process].error = record.detail["error"]
+
+    def _on_exits(self, record: Record) -> None:
+        self.lives[record.process].exits = True
+
+    def _on_returned(self, record: Record) -> None:
+        self.lives[record.process].returned = True
+
+    def _on_ended(self, record: Record) -> None:
+        life = self.lives[record.process]
+        life.clean, life.lost = True, record.detail["lost"]
+        life.end = record.time
+
+    def _on_makes(self, record: Record) -> None:
+        self.kinds[record.resource] = record.detail
+
+    def _on_waits(self, record: Record) -> None:
+        self._open.waits[self._wait_key(record, record.detail)] = record.time, record.detail
+
+    def _wait_key(self, record: Record, what: Any) -> tuple[str, str, str, str]:
+        return record.process, record.thread, record.resource, str(what)
+
+    def _end_wait(self, record: Record, what: Any) -> None:
+        opened = self._open.waits.pop(self._wait_key(record, what), None)
+        if opened is not None:
+            self.spans.append(Span(record.process, "wait", record.resource, what, opened[0], record.time))
+
+    def _on_acquired(self, record: Record) -> None:
+        self._open.holds[record.process, record.resource].append(record.time)
+
+    def _on_released(self, record: Record) -> None:
+        holder = record.process
+        if not self._open.holds.get((holder, record.resource)) and self.kinds.get(record.resource) == "Lock":
+            # any process may release a Lock
+            holder = next((p for (p, key), h in self._open.holds.items() if h and key == record.resource), "")
+        held = self._open.holds.get((holder, record.resource))
+        if held:
+            start = held.pop()
+            self.spans.append(Span(holder, "hold", record.resource, "", start, record.time))
+
+    def _on_not_released(self, record: Record) -> None:
+        """Undo: the release just noted was refused."""
+        self.counts[record.resource][record.process, "released"] -= 1
+        last = self.spans[-1] if self.spans else None
+        if last is not None and (last.process, last.kind, last.resource) == (record.process, "hold", record.resource):
+            self.spans.pop()
+            self._open.holds[record.process, record.resource].append(last.start)
+
+    def _on_sent(self, record: Record) -> None:
+        if isinstance(record.detail, str):  # a queue's item
+            self._sent[record.resource, record.detail] = record.process, record.time
+        else:
+            opened = self._open.waits.get(self._wait_key(record, record.detail))
+            start = opened[0] if opened else record.time
+            self._streams[record.resource, record.detail[1]].append((record.process, start))
+
+    def _on_got(self, record: Record) -> None:
+        sender, sent = self._sent.pop((record.resource, record.detail), ("", 0))
+        if sender:
+            self.messages.append(Message(record.resource, sender, sent, record.process, record.time))
+
+    def _on_received(self, record: Record) -> None:
+        self._streams[record.resource, record.detail[1] + 2].append((record.process, record.time))
+
+    def _settle_pipes(self) -> None:
+        """The n-th message sent into one end is the n-th received at the other."""
+        for (key, end), sent in list(self._streams.items()):
+            if end < 2:
+                received = self._streams.get((key, 3 - end), ())
+                for (sender, start), (receiver, arrival) in zip(sent, received, strict=False):
+                    self.messages.append(Message(key, sender, start, receiver, arrival))
+        self.messages.sort(key=lambda message: message.sent)
+
+    def _on_task(self, record: Record) -> None:
+        self._end_wait(record, "task")
+        place = record.process, record.thread, record.resource
+        self._open.tasks[place] = record.time, record.detail
+
+    def _on_done(self, record: Record) -> None:
+        opened = self._open.tasks.pop((record.process, record.thread, record.resource), None)
+        if opened is not None:
+            self.spans.append(
+                Span(record.process, "task", record.resource, opened[1], opened[0], record.time)
+            )
+
+    def _on_lost(self, record: Record) -> None:
+        self.errors[record.resource].append(record.detail)
+
+    _on_unreadable_result = _on_lost
+
+    def _close_what_the_dead_left(self) -> None:
+        opened = self._open
+        self.waiting = {
+            place: (start, what)
+            for place, (start, what) in opened.waits.items()
+            if self.is_alive(place[0]) and place[1] == ""
+        }
+        for (process, _thread, key, _what), (start, what) in opened.waits.items():
+            self.spans.append(Span(process, "wait", key, what, start, self.lives[process].end))
+        self.holders: dict[str, list[str]] = defaultdict(list)
+        for (process, key), starts in opened.holds.items():
+            for start in starts:
+                self.spans.append(Span(process, "hold", key, "", start, self.lives[process].end))
+            if starts:
+                self.holders[key].append(process)
+        for (process, _thread, key), (start, what) in opened.tasks.items():
+            self.spans.append(Span(process, "task", key, what, start, self.lives[process].end))
+        self.unfinished = {process: what for (process, _t, _k), (_start, what) in opened.tasks.items()}
+        self.spans.sort(key=lambda span: span.start)
+
+    # --- asking ----------------------------------------------------------------------------------------
+
+    def is_alive(self, process: str) -> bool:
+        return self.lives[process].end is None
+
+    def by_pid(self, pid: int) -> str:
+        return self._by_pid.get(pid, "")
+
+    def name(self, key: str) -> str:
+        """A resource as a reader knows it: its label, or its kind and number."""
+        return self.labels.get(key, key)
+
+    def spoken(self, key: str) -> str:
+        """A resource in a sentence: "lock till", or "Lock-1" where it has no label."""
+        if key in self.labels:
+            return f"{self.kinds.get(key, '').lower()} {self.labels[key]}".strip()
+        return key
+
+    def events(self) -> list[Event]:
+        return [
+            Event(
+                (r.time - self.began) / 1e9,
+                self.lives[r.process].name,
+                r.action,
+                self.name(r.resource),
+                self._public(r),
+                r.thread,
+            )
+            for r in self.records
+            if r.action not in _PRIVATE
+        ]
+
+    def _public(self, record: Record) -> Any:
+        detail = record.detail
+        if isinstance(detail, list) and detail[0] == "join":
+            return ["join", self.lives[self.by_pid(detail[1])].name if self.by_pid(detail[1]) else ""]
+        return detail
+
+    def most_at_once(self, key: str) -> int:
+        """The most holders of ``key`` at the same time; a recursive lock's holder counts once."""
+        changes: list[tuple[int, int, str]] = []
+        for span in self.spans:
+            if span.kind == "hold" and span.resource == key:
+                changes.append((span.start, 1, span.process))
+                if span.end is not None:
+                    changes.append((span.end, -1, span.process))
+        recursive = self.kinds.get(key) in ("RLock", "Condition", "Value", "Array")
+        holding: Counter[str] = Counter()
+        most = 0
+        for _time, change, process in sorted(changes):  # a release before an acquire of the same moment
+            holding[process] += change
+            most = max(most, len(+holding) if recursive else holding.total())
+        return most
+
+    def parent(self) -> str:
+        return next((key for key, life in self.lives.items() if life.is_parent), "")
+
+    def order(self) -> list[str]:
+        """Every process: the parent first, then the others as the parent started them."""
+        return sorted(self.lives, key=lambda key: (not self.lives[key].is_parent, self.lives[key].number))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A sorting key that puts teller-2 before teller-10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

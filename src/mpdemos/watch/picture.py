@@ -1,0 +1,340 @@
+"""The picture: a lane for each process, drawn as a small SVG that shows offline and in untrusted notebooks.
+
+Presentation attributes only, no style sheet and no reference: nothing that a sanitiser takes away.
+States differ in height and outline as well as in colour; the colours are Okabe and Ito's.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .explain import explain
+from .history import History, Message, Span
+
+WIDTH = 1100
+_FONT, _LETTER = 18, 9.6  # the size of the text, and about the width of a letter
+_LANE, _RIGHT = 62, 28
+_MOST_LANES, _MOST_ARROWS, _MOST_ROWS = 24, 200, 200
+_MANY_MERGED = 20  # below that nobody misses them
+_INK, _PALE, _GRID = "#1b1f24", "#57606a", "#d8dee4"
+_WORK, _WAIT, _WAIT_EDGE, _DEAD = "#56b4e9", "#fff3d1", "#9a5b00", "#b3261e"
+_HOLD = ("#00664f", "#0059a3", "#8f3f00", "#7b2d66", "#3d3d3d")
+_TASK = "#cfe8f7"
+
+
+class Timeline:
+    """A picture of a watched block; Jupyter shows it, and ``str()`` is the explanation.
+
+    Args:
+        history: what happened.
+        title: a heading for the picture; none if empty.
+    """
+
+    def __init__(self, history: History, title: str = "") -> None:
+        self._history, self._title = history, title
+        self._words = explain(history)
+
+    @property
+    def svg(self) -> str:
+        """The picture as the text of an SVG file."""
+        return _Drawing(self._history, self._title, self._words).svg()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file.
+
+        Args:
+            path: where to; the name ends in ``.svg``.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            ValueError: if the name does not end in ``.svg``.
+        """
+        path = Path(path)
+        if path.suffix != ".svg":
+            raise ValueError(f"the picture is SVG: name the file {path.with_suffix('.svg').name}, not {path.name}")
+        path.write_text(self.svg, encoding="utf-8")
+        return path
+
+    def __str__(self) -> str:
+        return self._words
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        data = base64.b64encode(self.svg.encode()).decode()
+        image = f'<img alt="{escape(self._words)}" src="data:image/svg+xml;base64,{data}" width="{WIDTH}">'
+        return {"text/html": image + self._table(), "text/plain": self._words}
+
+    def _table(self) -> str:
+        events = self._history.events()
+        rows = "".join(
+            f"<tr><td>{event.seconds * 1000:.2f}</td><td>{escape(event.process)}</td>"
+            f"<td>{escape(event.action)}</td><td>{escape(event.resource)}</td></tr>"
+            for event in events[:_MOST_ROWS]
+        )
+        more = f"<p>The first {_MOST_ROWS} of {len(events)}.</p>" if len(events) > _MOST_ROWS else ""
+        head = "<tr><th>ms</th><th>process</th><th>action</th><th>object</th></tr>"
+        return f"<details><summary>Every event, as a table</summary><table>{head}{rows}</table>{more}</details>"
+
+
+class _Drawing:
+    """One picture: places on the page, and the shapes in the order in which they are painted."""
+
+    def __init__(self, history: History, title: str, words: str) -> None:
+        self.history, self.title, self.words = history, title, words
+        order = [key for key in history.order() if history.lives[key].pid]
+        self.left_out = len(order) - _MOST_LANES
+        self.lanes = order[:_MOST_LANES]
+        self.row = {key: number for number, key in enumerate(self.lanes)}
+        self.held = [k for k in history.kinds if any(s.kind == "hold" and s.resource == k for s in history.spans)]
+        longest = max([len(history.lives[key].name) for key in self.lanes], default=0)
+        self.left = min(30 + longest * _LETTER, 320)
+        self.legend = list(self._legend())
+        self.top = (46 if title else 14) + 34 * (1 + max((row for row, _x, _d, _t in self.legend), default=-1)) + 8
+        self.begin = history.began
+        self.span = max(history.end - self.begin, 1)
+        self.merged = 0
+        self.notes: list[str] = []
+
+    def x(self, time: int) -> float:
+        return self.left + (time - self.begin) / self.span * (WIDTH - _RIGHT - self.left)
+
+    def y(self, process: str) -> float:
+        return self.top + _LANE * (self.row[process] + 0.5)
+
+    def svg(self) -> str:
+        body = [
+            *self._head(),
+            *self._axis(),
+            *(shape for key in self.lanes for shape in self._lane(key)),
+            *self._arrows(),
+            *(shape for key in self.lanes for shape in self._marks(key)),
+        ]
+        if self.merged > _MANY_MERGED:
+            self.notes.append(f"{self.merged} spans too short to see are drawn as part of their neighbours")
+        if self.left_out > 0:
+            self.notes.append(f"{self.left_out} more processes are not drawn")
+        bottom = self.top + _LANE * len(self.lanes) + 52
+        for note in self.notes:
+            body.append(_text(self.left, bottom, note + ".", fill=_PALE))
+            bottom += 26
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:.0f}" '
+            f'width="{WIDTH}" height="{bottom:.0f}" font-family="Helvetica, Arial, sans-serif" '
+            f'font-size="{_FONT}"><title>{escape(self.words)}</title>'
+            f'<rect width="{WIDTH}" height="{bottom:.0f}" fill="#ffffff"/>{"".join(body)}</svg>\n'
+        )
+
+    # --- what stands around the lanes ------------------------------------------------------------------
+
+    def _head(self) -> Iterator[str]:
+        if self.title:
+            yield _text(self.left, 32, self.title, **{"font-weight": "bold", "font-size": 22})
+        top = 46 if self.title else 14
+        for row, x, draw, text in self.legend:
+            y = top + 34 * row + 14
+            yield draw(self.left + x, y)
+            yield _text(self.left + x + 46, y + 6, text)
+
+    def _legend(self) -> Iterator[tuple[int, float, Any, str]]:
+        """Row, x, sample and words of each state that occurs."""
+        kinds = {span.kind for span in self.history.spans}
+        entries: list[tuple[Any, str]] = [(lambda x, y: _bar(x, x + 36, y, 12, _WORK), "running")]
+        if "wait" in kinds:
+            entries.append((lambda x, y: _waiting(x, x + 36, y), "waiting"))
+        if "task" in kinds:
+            entries.append((lambda x, y: _bar(x, x + 36, y, 26, _TASK, stroke="#00527a"), "task"))
+        for number, key in enumerate(self.held):
+            colour = _HOLD[number % len(_HOLD)]
+            words = f"holding {self.history.spoken(key)}"
+            entries.append((lambda x, y, colour=colour: _bar(x, x + 36, y, 28, colour), words))
+        if self.history.messages:
+            entries.append((lambda x, y: _arrow(x, y - 8, x + 34, y + 8), "message"))
+        row, x = 0, 0.0
+        for draw, words in entries:
+            width = 70 + len(words) * _LETTER
+            if x and self.left + x + width > WIDTH:
+                row, x = row + 1, 0.0
+            yield row, x, draw, words
+            x += width
+
+    def _axis(self) -> Iterator[str]:
+        bottom = self.top + _LANE * len(self.lanes)
+        step = _round_step(self.span / 6)
+        unit, size = ("s", 1e9) if self.span > 3e9 else ("ms", 1e6)
+        tick = 0.0
+        while tick <= self.span:
+            x = self.x(int(self.begin + tick))
+            yield _line(x, self.top, x, bottom, stroke=_GRID)
+            yield _text(x, bottom + 22, f"{tick / size:g}", fill=_PALE, **{"text-anchor": "middle"})
+            tick += step
+        yield _text(WIDTH - _RIGHT, bottom + 44, f"time ({unit})", fill=_PALE, **{"text-anchor": "end"})
+
+    # --- one lane --------------------------------------------------------------------------------------
+
+    def _lane(self, key: str) -> Iterator[str]:
+        life, y = self.history.lives[key], self.y(key)
+        name = life.name if len(life.name) * _LETTER < 300 else life.name[:29] + "…"
+        yield _text(self.left - 12, y + 6, name, **{"text-anchor": "end"})
+        start, end = max(life.start, self.begin), life.end or self.history.end
+        yield _line(self.left, y, WIDTH - _RIGHT, y, stroke=_GRID)
+        yield _bar(self.x(start), self.x(end), y, 12, _WORK)
+        spans = [span for span in self.history.spans if span.process == key]
+        for kind in ("task", "hold", "wait"):  # a wait in the middle of a hold must be seen
+            for span in self._merged(s for s in spans if s.kind == kind):
+                yield from self._draw(span, y)
+
+    def _merged(self, spans: Iterable[Span]) -> list[Span]:
+        """Spans too narrow to be told apart, as one."""
+        drawn: list[Span] = []
+        pixel = self.span / (WIDTH - _RIGHT - self.left)
+        for span in spans:
+            last = drawn[-1] if drawn else None
+            if (
+                last is not None
+                and last.end is not None
+                and (last.resource, last.what) == (span.resource, span.what)
+                and span.start - last.end < pixel
+                and min(last.end - last.start, (span.end or self.history.end) - span.start) < pixel
+            ):
+                drawn[-1] = last._replace(end=max(last.end, span.end) if span.end else None)
+                self.merged += 1
+            else:
+                drawn.append(span)
+        return drawn
+
+    def _draw(self, span: Span, y: float) -> Iterator[str]:
+        left = self.x(max(span.start, self.begin))
+        right = self.x(span.end or self.history.end)
+        room = int((right - left - 12) / _LETTER)
+        name = self.history.name(span.resource)
+        if span.kind == "wait":
+            if right - left > 0.5:
+                yield _waiting(left, right, y)
+            words, colour = self._waits_for(span, room), _INK
+        elif span.kind == "task":
+            yield _bar(left, right, y, 32, _TASK, stroke="#00527a")
+            words, colour = str(span.what["function"]), _INK
+        else:
+            yield _bar(left, right, y, 44, _HOLD[self.held.index(span.resource) % len(_HOLD)])
+            words, colour = name, "#ffffff"
+        if words and room >= len(words):
+            yield _text((left + right) / 2, y + 6, words, fill=colour, **{"text-anchor": "middle"})
+
+    def _waits_for(self, span: Span, room: int) -> str:
+        what, name = span.what, self.history.name(span.resource)
+        if isinstance(what, list) and what[0] == "join":
+            joined = self.history.by_pid(what[1])
+            name = "join " + (self.history.lives[joined].name if joined else "")
+        elif isinstance(what, list):
+            name = f"{what[0]} {name}"
+        elif what in ("get", "put"):
+            name = f"{what} {name}"
+        return name if room >= len(name) else ""
+
+    # --- what crosses lanes, and what is a moment ------------------------------------------------------
+
+    def _arrows(self) -> Iterator[str]:
+        messages = [m for m in self.history.messages if m.sender in self.row and m.receiver in self.row]
+        if len(messages) > _MOST_ARROWS:
+            every = -(-len(messages) // _MOST_ARROWS)
+            self.notes.append(f"One message in {every} is drawn")
+            messages = messages[::every]
+        yield from (self._message(message) for message in messages)
+
+    def _message(self, message: Message) -> str:
+        up = 9 if self.row[message.receiver] < self.row[message.sender] else -9
+        start, end = self.x(message.sent), self.x(message.received)
+        return _arrow(start, self.y(message.sender) - up, end, self.y(message.receiver) + up)
+
+    def _marks(self, key: str) -> Iterator[str]:
+        life, y = self.history.lives[key], self.y(key)
+        for record in self.history.records:
+            if record.process == key and record.action in ("set", "cleared", "notifies"):
+                x = self.x(record.time)
+                yield _flag(x, y, record.action == "cleared")
+                yield _text(x + 5, y - 20, record.action, stroke="#ffffff", **_HALO)
+        ended = life.exitcode if life.worker_of else life.ended_by or life.exitcode
+        if life.end is not None and not life.is_parent and ended and not (life.worker_of and life.ended_by):
+            yield from self._cross(life.end, y, self._fate(key))
+
+    def _fate(self, key: str) -> str:
+        life = self.history.lives[key]
+        if life.ended_by:
+            return f"ended by {life.ended_by}"
+        if life.exitcode is not None and life.exitcode < 0:
+            return "killed"
+        return f"exit code {life.exitcode}"
+
+    def _cross(self, time: int, y: float, words: str) -> Iterator[str]:
+        x = min(self.x(time), WIDTH - _RIGHT)
+        for colour, width in (("#ffffff", 9), (_DEAD, 4)):
+            yield _line(x - 9, y - 9, x + 9, y + 9, stroke=colour, **{"stroke-width": width})
+            yield _line(x - 9, y + 9, x + 9, y - 9, stroke=colour, **{"stroke-width": width})
+        side = "start" if x + 20 + len(words) * _LETTER < WIDTH else "end"
+        offset = 16 if side == "start" else -16
+        yield _text(x + offset, y - 14, words, fill=_DEAD, stroke="#ffffff", **_HALO, **{"text-anchor": side})
+
+
+_HALO = {"stroke-width": 4, "paint-order": "stroke"}
+
+
+def _round_step(step: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** (len(str(int(step))) - 1)
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step)
+
+
+def _attributes(values: dict[str, Any]) -> str:
+    return "".join(f' {name}="{value}"' for name, value in values.items())
+
+
+def _text(x: float, y: float, words: str, fill: str = _INK, **more: Any) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{fill}"{_attributes(more)}>{escape(words)}</text>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, **more: Any) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{_attributes(more)}/>'
+
+
+def _bar(left: float, right: float, y: float, height: float, fill: str, **more: Any) -> str:
+    width = max(right - left, 1.0)
+    return (
+        f'<rect x="{left:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height}" '
+        f'rx="2" fill="{fill}"{_attributes(more)}/>'
+    )
+
+
+def _waiting(left: float, right: float, y: float) -> str:
+    if right - left < 3:
+        return _bar(left, right, y, 28, _WAIT_EDGE)  # an outline would hide it
+    return _bar(left, right, y, 28, _WAIT, stroke=_WAIT_EDGE, **{"stroke-width": 2, "stroke-dasharray": "5 3"})
+
+
+def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
+    length = max(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5, 0.1)
+    dx, dy = (x2 - x1) / length, (y2 - y1) / length
+    back_x, back_y = x2 - 11 * dx, y2 - 11 * dy
+    points = f"{x2:.1f},{y2:.1f} {back_x - 5 * dy:.1f},{back_y + 5 * dx:.1f} {back_x + 5 * dy:.1f},{back_y - 5 * dx:.1f}"
+    halo = _line(x1, y1, x2, y2, stroke="#ffffff", **{"stroke-width": 6})
+    return (
+        halo
+        + _line(x1, y1, back_x, back_y, stroke=_INK, **{"stroke-width": 2})
+        + f'<polygon points="{points}" fill="{_INK}" stroke="#ffffff" stroke-width="1"/>'
+    )
+
+
+def _flag(x: float, y: float, down: bool) -> str:
+    tip = y - 2 if not down else y - 16
+    base = y - 16 if not down else y - 2
+    return (
+        _line(x, y - 26, x, y + 26, stroke="#ffffff", **{"stroke-width": 5})
+        + _line(x, y - 26, x, y + 26, stroke=_INK, **{"stroke-width": 2})
+        + f'<polygon points="{x:.1f},{tip:.1f} {x - 6:.1f},{base:.1f} {x + 6:.1f},{base:.1f}" fill="{_INK}"/>'
+    )

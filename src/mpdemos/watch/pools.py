@@ -1,0 +1,174 @@
+"""Pools: which worker ran which task, for `multiprocessing.Pool` and `ProcessPoolExecutor`.
+
+Both start their workers by ``context.Process(target=…)``; the watched target below runs the original one
+between an inbox and an outbox that note each task.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import pool
+from typing import Any
+
+from .primitives import Trace
+
+_POLITE = 2.0  # seconds that a terminating pool waits for a lock that a killed worker may hold
+
+
+class _Box:
+    """Stands for one of a worker's two queues."""
+
+    def __init__(self, trace: Trace, queue: Any) -> None:
+        self._trace, self._queue = trace, queue
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("_trace", "_queue"):
+            raise AttributeError(name)
+        return getattr(self._queue, name)
+
+
+class _Inbox(_Box):
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        task = self._trace.waiting("task", partial(self._queue.get, *args, **kwargs))
+        if task is None:
+            self._trace.note("no more tasks", "task")
+        else:
+            self._trace.note("task", _describe(task))
+        return task
+
+
+class _Outbox(_Box):
+    def put(self, result: Any) -> None:
+        self._queue.put(result)
+        self._trace.note("done")
+
+
+def _describe(task: Any) -> dict[str, Any]:
+    """The function and the number of items of a Pool's or an executor's task."""
+    if isinstance(task, tuple):
+        _job, _index, function, args, _kwargs = task
+    else:
+        function, args = task.fn, task.args
+    items = 1
+    if function in (pool.mapstar, pool.starmapstar):  # type: ignore[attr-defined]
+        (function, chunk) = args[0]
+        items = len(chunk)
+    elif isinstance(function, partial) and getattr(function.func, "__name__", "") == "_process_chunk":
+        function, items = function.args[0], len(args[0])
+    return {"function": getattr(function, "__qualname__", repr(function)), "items": items}
+
+
+def work(original: Callable[..., None], trace: Trace, inbox: Any, outbox: Any, *rest: Any) -> None:
+    """What a watched worker runs instead of the standard library's ``original``."""
+    original(_Inbox(trace, inbox), _Outbox(trace, outbox), *rest)
+
+
+class Pool(pool.Pool):
+    """A pool that notes its tasks, its callbacks, and that the parent waits for results."""
+
+    def __init__(self, *args: Any, trace: Trace, context: Any, **kwargs: Any) -> None:
+        self._trace = trace
+        self.Process = partial(_start_worker, trace)  # type: ignore[method-assign]
+        super().__init__(*args, context=context, **kwargs)  # type: ignore[call-arg]
+
+    def _setup_queues(self) -> None:
+        super()._setup_queues()  # type: ignore[misc]
+        trace, receive = self._trace, self._quick_get  # type: ignore[has-type]
+
+        def quick_get() -> Any:
+            try:
+                return receive()
+            except (EOFError, OSError):
+                raise
+            except BaseException as error:
+                trace.note("unreadable result", f"{type(error).__name__}: {error}")
+                raise
+
+        self._quick_get = quick_get
+
+    def apply_async(self, func: Any, args: Any = (), kwds: Any = {}, callback: Any = None, error_callback: Any = None) -> Any:  # noqa: B006, E501
+        result = super().apply_async(func, args, kwds, self._noting(callback), self._noting(error_callback))
+        return self._noting_wait(result)
+
+    def _map_async(self, func: Any, iterable: Any, mapper: Any, chunksize: Any = None, callback: Any = None, error_callback: Any = None) -> Any:  # noqa: E501
+        callbacks = self._noting(callback), self._noting(error_callback)
+        return self._noting_wait(super()._map_async(func, iterable, mapper, chunksize, *callbacks))  # type: ignore[misc]
+
+    def imap(self, *args: Any, **kwargs: Any) -> Any:
+        return self._noting_next(super().imap(*args, **kwargs))
+
+    def imap_unordered(self, *args: Any, **kwargs: Any) -> Any:
+        return self._noting_next(super().imap_unordered(*args, **kwargs))
+
+    def _noting(self, callback: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+        if callback is None:
+            return None
+
+        def noted(value: Any) -> Any:
+            self._trace.note("callback", getattr(callback, "__qualname__", repr(callback)))
+            return callback(value)
+
+        return noted
+
+    def _noting_wait(self, result: Any) -> Any:
+        trace, wait = self._trace, result.wait
+
+        def noted(timeout: float | None = None) -> None:
+            trace.waiting("result", wait, timeout)
+            trace.note("result" if result.ready() else "gave up", "result")
+
+        result.wait = noted
+        return result
+
+    def _noting_next(self, iterator: Any) -> Any:
+        if type(iterator) in _traced_iterator:  # with chunks it is a generator
+            iterator.__class__ = _traced_iterator[type(iterator)]
+            iterator._trace = self._trace
+        return iterator
+
+    @staticmethod
+    def _help_stuff_finish(inqueue: Any, task_handler: Any, size: int) -> None:
+        # The original waits for ever for a lock that dies with a worker killed while it held it.
+        inqueue._rlock.acquire(timeout=_POLITE)
+        while task_handler.is_alive() and inqueue._reader.poll():
+            inqueue._reader.recv()
+
+    def end(self) -> None:
+        """Terminate, but wait only so long: a worker killed at a bad moment blocks `terminate` for ever."""
+        ending = threading.Thread(target=self.terminate, name="mpdemos-pool", daemon=True)
+        ending.start()
+        ending.join(_POLITE)
+
+    @property
+    def reader_died(self) -> bool:
+        """Whether the parent's thread that receives results is gone: nothing will arrive any more."""
+        return not self._result_handler.is_alive()  # type: ignore[attr-defined]
+
+
+class _TracedIterator:
+    def next(self, timeout: float | None = None) -> Any:
+        trace: Trace = self._trace  # type: ignore[attr-defined]
+        item = trace.waiting("result", super().next, timeout)  # type: ignore[misc]
+        trace.note("result", "result")
+        return item
+
+    __next__ = next
+
+
+class _Ordered(_TracedIterator, pool.IMapIterator):  # type: ignore[type-arg]
+    pass
+
+
+class _Unordered(_TracedIterator, pool.IMapUnorderedIterator):  # type: ignore[type-arg]
+    pass
+
+
+_traced_iterator: dict[type, type] = {pool.IMapIterator: _Ordered, pool.IMapUnorderedIterator: _Unordered}
+
+
+def _start_worker(trace: Trace, ctx: Any, *, target: Any, args: Any, **kwargs: Any) -> Any:
+    worker = ctx.Process(target=work, args=(target, trace, *args), **kwargs)
+    worker._worker_of = trace.key
+    return worker

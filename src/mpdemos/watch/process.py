@@ -1,0 +1,195 @@
+"""The traced process: it opens its record first, notes how it failed, and never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import traceback
+from collections.abc import Callable
+from functools import cache
+from multiprocessing import active_children, connection, process, reduction
+from typing import TYPE_CHECKING, Any, cast
+
+from .record import Recorder
+
+if TYPE_CHECKING:
+    from .context import Watch
+
+_ORPHANED = 70  # the exit code of a child whose parent died; nobody is left to read it
+
+
+class TracedProcess(process.BaseProcess):
+    """What a watched process adds to the process class of its start method."""
+
+    _watch: Watch | None = None  # set on the class that a watch hands out; None in a spawned child
+    _recorder: Recorder
+    _plain: type[process.BaseProcess]  # the class that a learner wrote or would have used
+    _method: type[process.BaseProcess]  # the class of the start method
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ended_on_purpose = False
+        self._worker_of = ""  # the key of the pool that it works for
+        watch = self._watch
+        if watch is not None:
+            watch._adopt(self)
+
+    def start(self) -> None:
+        assert self._watch is not None
+        self._watch._start(self, super().start)
+
+    def join(self, timeout: float | None = None) -> None:
+        if self._popen is None or self._popen.returncode is not None:  # type: ignore[attr-defined]
+            super().join(timeout)
+        else:
+            self._join(timeout)
+        if self._watch is not None:
+            self._watch._note_exit(self)
+
+    def _join(self, timeout: float | None) -> None:
+        pid = self.pid
+        self._recorder.note("waits", "", ["join", pid])
+        try:
+            super().join(timeout)
+        except BaseException:
+            self._recorder.note("gave up", "", ["join", pid])
+            raise
+        ended = self._popen.returncode is not None  # type: ignore[attr-defined]
+        self._recorder.note("joined" if ended else "gave up", "", ["join", pid])
+
+    def terminate(self) -> None:
+        self._end("terminates", super().terminate)
+
+    def kill(self) -> None:
+        self._end("kills", super().kill)
+
+    if hasattr(process.BaseProcess, "interrupt"):  # Python 3.14
+
+        def interrupt(self) -> None:
+            self._end("interrupts", super().interrupt)  # type: ignore[misc,unused-ignore]
+
+    def _end(self, action: str, end: Callable[[], None]) -> None:
+        if self._popen is not None and not self._ended_on_purpose:  # type: ignore[attr-defined]
+            self._ended_on_purpose = True
+            self._recorder.note(action, "", {"pid": self.pid})
+        end()
+
+    def end(self) -> None:
+        """Kill it because the block is over."""
+        self._end("cleans up", super().kill)
+
+    def is_alive(self) -> bool:
+        alive = super().is_alive()
+        if not alive and self._watch is not None:
+            self._watch._note_exit(self)
+        return alive
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch._note_exit(self)
+        super().close()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle in two layers, so that a child which cannot unpickle its work can still say so."""
+        make, args, *rest = super().__reduce_ex__(2)
+        if "_handed_out" in vars(type(self)):  # made for one watch: a child knows only what it is made of
+            make, args = _new, (self._plain, self._method)
+        inner = reduction.ForkingPickler.dumps(_Reduced((make, args, *rest)))
+        return _unpickle, (self._recorder, self.name, bytes(inner))
+
+    def _bootstrap(self, parent_sentinel: Any = None) -> int:
+        self._recorder.open(self.name)
+        _die_with_parent(parent_sentinel, self._recorder.folder)
+        self.run = _noting_failure(self.run, self._recorder)  # type: ignore[method-assign]
+        exitcode: int = super()._bootstrap(parent_sentinel)  # type: ignore[misc]
+        self._recorder.note("ended", "", {"exitcode": exitcode, "lost": self._recorder.lost})
+        return exitcode
+
+
+def _noting_failure(run: Callable[[], Any], recorder: Recorder) -> Callable[[], Any]:
+    def noted() -> Any:
+        try:
+            returned = run()
+        except SystemExit as end:
+            recorder.note("exits", "", str(end.code))
+            raise
+        except BaseException as error:
+            note_failure(recorder, error)
+            raise
+        recorder.note("returned")
+        return returned
+
+    return noted
+
+
+def note_failure(recorder: Recorder, error: BaseException) -> None:
+    """Note the error and its traceback, from the first line that is neither ours nor the library's."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None and _is_machinery(where.tb_frame.f_code.co_filename):
+        where = where.tb_next
+    last = traceback.format_exception_only(error)[-1].strip()
+    told = "".join(traceback.format_exception(error.with_traceback(where)))
+    recorder.note("failed", "", {"error": last, "traceback": told})
+
+
+def _is_machinery(path: str) -> bool:
+    return os.path.dirname(path) in (os.path.dirname(__file__), os.path.dirname(process.__file__))
+
+
+@cache
+def traced_class(plain: type[process.BaseProcess], method: type[process.BaseProcess]) -> type[TracedProcess]:
+    """``plain`` as a traced class that starts by ``method``, the process class of a start method."""
+    bases = (TracedProcess, plain) if issubclass(plain, method) else (TracedProcess, method, plain)
+    body = {"_plain": plain, "_method": method, "__module__": plain.__module__, "__doc__": plain.__doc__}
+    return cast(type[TracedProcess], type(plain.__name__, bases, body))
+
+
+def own_class(plain: type[process.BaseProcess], watch: Watch) -> type[TracedProcess]:
+    """``plain`` traced, and bound to one watch: what ``mp.Process`` and ``mp.watched(Class)`` are."""
+    base = traced_class(plain, watch._method)
+    body = {"_watch": watch, "_recorder": watch._recorder, "_handed_out": True}
+    body |= {"__module__": plain.__module__, "__doc__": plain.__doc__}
+    return cast(type[TracedProcess], type(plain.__name__, (base,), body))
+
+
+class _Reduced:
+    """Stands for an object that pickle shall rebuild by ``reduced``."""
+
+    def __init__(self, reduced: tuple[Any, ...]) -> None:
+        self._reduced = reduced
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced
+
+
+def _new(plain: type[process.BaseProcess], method: type[process.BaseProcess]) -> TracedProcess:
+    made = traced_class(plain, method)
+    return made.__new__(made)
+
+
+def _unpickle(recorder: Recorder, name: str, inner: bytes) -> Any:
+    """Load a process object in the child; a failure is noted before it ends the child."""
+    recorder.open(name)
+    try:
+        made = reduction.ForkingPickler.loads(inner)
+    except BaseException as error:
+        note_failure(recorder, error)
+        raise
+    made._recorder = recorder
+    return made
+
+
+def _die_with_parent(parent_sentinel: Any, folder: str) -> None:
+    """End this process, and what it started itself, as soon as its parent is gone."""
+    if parent_sentinel is None:
+        return
+
+    def wait() -> None:
+        connection.wait([parent_sentinel])
+        for child in active_children():
+            child.kill()
+        shutil.rmtree(folder, ignore_errors=True)  # nobody is left to read it
+        os._exit(_ORPHANED)
+
+    threading.Thread(target=wait, name="mpdemos-parent", daemon=True).start()
