@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CELL_TIMEOUT = 60  # seconds
-PICTURES = re.compile(r'(?s)data:image/svg\+xml;base64,[A-Za-z0-9+/=]+|<details>.*?</details>')
+PICTURES = re.compile(r"(?s)data:image/svg\+xml;base64,[A-Za-z0-9+/=]+|<details>.*?</details>")
 
 
 def main(paths: list[Path]) -> None:
@@ -28,7 +28,12 @@ def main(paths: list[Path]) -> None:
     for path in paths:
         before = nbformat.read(path, as_version=4)
         after = nbformat.read(path, as_version=4)
-        NotebookClient(after, timeout=CELL_TIMEOUT, record_timing=False, resources={"metadata": {"path": str(path.parent)}}).execute()
+        NotebookClient(
+            after,
+            timeout=CELL_TIMEOUT,
+            record_timing=False,
+            resources={"metadata": {"path": str(path.parent)}},
+        ).execute()
         clean(after)
         if comparable(before) != comparable(after):
             nbformat.write(after, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -24,7 +25,8 @@ from .process import TracedProcess, own_class
 from .record import Recorder, read
 
 if TYPE_CHECKING:
-    from .history import Event, History
+    from . import history
+    from .history import History
     from .picture import Timeline
     from .primitives import Trace
 
@@ -89,7 +91,7 @@ class Watch(context.BaseContext):
                 raise ValueError(f"limit: more than 0 seconds, or None for no limit, not {limit!r}")
         self._limit, self._check = limit, check
         self._plain = multiprocessing.get_context(self._name)
-        self._method: type[process.BaseProcess] = self._plain.Process  # type: ignore[assignment]
+        self._method: type[process.BaseProcess] = self._plain.Process  # type: ignore[attr-defined]
         self._state = "new"
         self._labels: dict[str, str] = {}
         self._kinds: dict[str, str] = {}
@@ -222,7 +224,7 @@ class Watch(context.BaseContext):
         self._check_open()
         for other in list(self._children):
             self._note_exit(other)
-        with warnings.catch_warnings() if self._only_our_thread() else _nothing():
+        with warnings.catch_warnings() if self._only_our_thread() else contextlib.nullcontext():
             if self._only_our_thread():  # the guard must not earn the program a warning
                 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
             start()
@@ -360,7 +362,7 @@ class Watch(context.BaseContext):
         depth = 1
         while sys._getframe(depth).f_globals.get("__name__") == __name__:
             depth += 1
-        caller = sys._getframe(depth).f_globals.get("__name__", "") + "."
+        caller: str = sys._getframe(depth).f_globals.get("__name__", "") + "."
         return caller.startswith(_LIBRARY)
 
     def _trace_with(self, trace: Trace, kind: str, make: Callable[..., Any], *args: Any) -> Any:
@@ -415,7 +417,7 @@ class Watch(context.BaseContext):
                 self._recorder.note("labels", key, name)
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[history.Event]:
         """What was recorded, by time; see `Event`. Within the block: what was recorded so far."""
         return self._told().events()
 
@@ -465,14 +467,6 @@ class Watch(context.BaseContext):
         return History(records, began=self._began, labels=dict(self._labels), torn=torn + self._recorder.lost)
 
 
-class _nothing:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-
 def _alive(child: TracedProcess) -> bool:
     popen: Any = child._popen  # type: ignore[attr-defined]
-    return popen is not None and popen.poll() is None
+    return bool(popen is not None and popen.poll() is None)

@@ -19,6 +19,7 @@ def listed(words: Iterable[str]) -> str:
 
 
 def times(count: int, word: str) -> str:
+    """A count and its word: 1 time, 2 times."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
@@ -130,7 +131,8 @@ def _told_of_condition(history: History, key: str, what: str) -> str:
     notified, waited = _count(history, key, "notified"), _count(history, key, "notified", "gave up")
     if not waited and not _count(history, key, "notifies"):
         return ""
-    return f"{what} was notified by {_names(history, key, 'notifies')}; {notified} of {times(waited, 'wait')} were notified."
+    who = _names(history, key, "notifies")
+    return f"{what} was notified by {who}; {notified} of {times(waited, 'wait')} were notified."
 
 
 def _names(history: History, key: str, action: str) -> str:
@@ -143,7 +145,8 @@ def _told_of_event(history: History, key: str, what: str) -> str:
     if not waited and not _count(history, key, "set"):
         return ""
     setters = _each(history, key, "set")
-    sentence = f"{what} was set {times(_count(history, key, 'set'), 'time')}" + (f" ({setters})" if setters else "")
+    sentence = f"{what} was set {times(_count(history, key, 'set'), 'time')}"
+    sentence += f" ({setters})" if setters else ""
     if cleared := _count(history, key, "cleared"):
         sentence += f", cleared {times(cleared, 'time')}"
     return f"{sentence}; {through} of {times(waited, 'wait')} came through."
@@ -209,9 +212,11 @@ def _fates(history: History, reader_died: bool) -> list[str]:
     failed: Counter[str] = Counter()
     for life in _children(history):
         gone = life.end is not None
-        if gone and not life.ended_by and (life.error or life.exitcode or not (life.clean or life.returned)):
-            failed[life.error or "killed, or ended by os._exit"] += 1
-            if failed[life.error or "killed, or ended by os._exit"] == 1:
+        failing = life.error or life.exitcode or not (life.clean or life.returned)
+        if gone and not life.ended_by and failing:
+            reason = life.error or "killed, or ended by os._exit"
+            failed[reason] += 1
+            if failed[reason] == 1:
                 lines.append(f"{_with_fate(life)}.")
     for process, task in history.unfinished.items():
         if not history.is_alive(process):
@@ -220,7 +225,9 @@ def _fates(history: History, reader_died: bool) -> list[str]:
                 f"{name} was running {task['function']} when it ended: "
                 "that task is lost, and a Pool waits for its result for ever."
             )
-    lines += [f"{count - 1} more ended the same way: {error}." for error, count in failed.items() if count > 1]
+    lines += [
+        f"{count - 1} more ended the same way: {error}." for error, count in failed.items() if count > 1
+    ]
     for key, errors in history.errors.items():
         if history.kinds.get(key) == "Pool":
             lines.append(f"{history.spoken(key)} lost a result that could not be unpickled: {errors[0]}.")
@@ -240,7 +247,9 @@ def _with_fate(life: Life) -> str:
         return f"{life.name}, which failed with {life.error}"
     if life.exitcode:
         return f"{life.name}, which {how_it_ended(life.exitcode)}"
-    return f"{life.name}, which has ended" if life.clean or life.returned else f"{life.name}, which was killed"
+    return (
+        f"{life.name}, which has ended" if life.clean or life.returned else f"{life.name}, which was killed"
+    )
 
 
 class _Waits:
@@ -254,8 +263,9 @@ class _Waits:
         ):
             self.of[process] = key, what  # the latest wait is the innermost
         for process, life in history.lives.items():
-            if life.returned and not life.clean and life.end is None and process not in self.of and self._fed(process):
-                self.of[process] = self._fed(process), "drain"
+            finishing = life.returned and not life.clean and life.end is None
+            if finishing and process not in self.of and (queue := self._fed(process)):
+                self.of[process] = queue, "drain"
 
     def _fed(self, process: str) -> str:
         """A queue whose items this process put, and that nobody has got yet."""

@@ -103,7 +103,7 @@ class _Handler:
         self.deferred = False
         self.thread = threading.get_ident()
         self._guard = guard
-        self._former = signal.signal(signal.SIGINT, self)
+        self._former: Any = signal.signal(signal.SIGINT, self)
 
     def __call__(self, number: int, frame: Any) -> None:
         leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
@@ -123,7 +123,8 @@ class _Handler:
             signal.default_int_handler(number, frame)
 
     def restore(self) -> None:
-        if signal.getsignal(signal.SIGINT) is self:
+        current: object = signal.getsignal(signal.SIGINT)
+        if current is self:
             signal.signal(signal.SIGINT, self._former)
         if self.deferred:
             self._do_as_before(signal.SIGINT, None)

@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Something that lasted: ``kind`` is wait, hold or task; times in ns; ``end`` is None if it never ended."""
+    """Something that lasted: ``kind`` is wait, hold or task; times in ns; an ``end`` of None never came."""
 
     process: str
     kind: str
@@ -235,7 +235,7 @@ class History:
         """Undo: the release just noted was refused."""
         self.counts[record.resource][record.process, "released"] -= 1
         last = self.spans[-1] if self.spans else None
-        if last is not None and (last.process, last.kind, last.resource) == (record.process, "hold", record.resource):
+        if last is not None and last[:3] == (record.process, "hold", record.resource):
             self.spans.pop()
             self._open.holds[record.process, record.resource].append(last.start)
 

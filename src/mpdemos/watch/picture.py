@@ -57,7 +57,8 @@ class Timeline:
         """
         path = Path(path)
         if path.suffix != ".svg":
-            raise ValueError(f"the picture is SVG: name the file {path.with_suffix('.svg').name}, not {path.name}")
+            better = path.with_suffix(".svg").name
+            raise ValueError(f"the picture is SVG: name the file {better}, not {path.name}")
         path.write_text(self.svg, encoding="utf-8")
         return path
 
@@ -80,7 +81,9 @@ class Timeline:
         )
         more = f"<p>The first {_MOST_ROWS} of {len(events)}.</p>" if len(events) > _MOST_ROWS else ""
         head = "<tr><th>ms</th><th>process</th><th>action</th><th>object</th></tr>"
-        return f"<details><summary>Every event, as a table</summary><table>{head}{rows}</table>{more}</details>"
+        return (
+            f"<details><summary>Every event, as a table</summary><table>{head}{rows}</table>{more}</details>"
+        )
 
 
 class _Drawing:
@@ -92,11 +95,12 @@ class _Drawing:
         self.left_out = len(order) - _MOST_LANES
         self.lanes = order[:_MOST_LANES]
         self.row = {key: number for number, key in enumerate(self.lanes)}
-        self.held = [k for k in history.kinds if any(s.kind == "hold" and s.resource == k for s in history.spans)]
+        held = {span.resource for span in history.spans if span.kind == "hold"}
+        self.held = [key for key in history.kinds if key in held]
         longest = max([len(history.lives[key].name) for key in self.lanes], default=0)
         self.left = min(30 + longest * _LETTER, 320)
         self.legend = list(self._legend())
-        self.top = (46 if title else 14) + 34 * (1 + max((row for row, _x, _d, _t in self.legend), default=-1)) + 8
+        self.top = (46 if title else 14) + 34 * (1 + self.legend[-1][0]) + 8
         self.begin = history.began
         self.span = max(history.end - self.begin, 1)
         self.merged = 0
@@ -135,7 +139,8 @@ class _Drawing:
 
     def _head(self) -> Iterator[str]:
         if self.title:
-            yield _text(self.left, 32, self.title, **{"font-weight": "bold", "font-size": 22})
+            large: dict[str, Any] = {"font-weight": "bold", "font-size": 22}
+            yield _text(self.left, 32, self.title, **large)
         top = 46 if self.title else 14
         for row, x, draw, text in self.legend:
             y = top + 34 * row + 14
@@ -279,10 +284,10 @@ class _Drawing:
             yield _line(x - 9, y + 9, x + 9, y - 9, stroke=colour, **{"stroke-width": width})
         side = "start" if x + 20 + len(words) * _LETTER < WIDTH else "end"
         offset = 16 if side == "start" else -16
-        yield _text(x + offset, y - 14, words, fill=_DEAD, stroke="#ffffff", **_HALO, **{"text-anchor": side})
+        yield _text(x + offset, y - 14, words, fill=_DEAD, stroke="#ffffff", **_HALO | {"text-anchor": side})
 
 
-_HALO = {"stroke-width": 4, "paint-order": "stroke"}
+_HALO: dict[str, Any] = {"stroke-width": 4, "paint-order": "stroke"}
 
 
 def _round_step(step: float) -> float:
@@ -314,14 +319,17 @@ def _bar(left: float, right: float, y: float, height: float, fill: str, **more: 
 def _waiting(left: float, right: float, y: float) -> str:
     if right - left < 3:
         return _bar(left, right, y, 28, _WAIT_EDGE)  # an outline would hide it
-    return _bar(left, right, y, 28, _WAIT, stroke=_WAIT_EDGE, **{"stroke-width": 2, "stroke-dasharray": "5 3"})
+    return _bar(
+        left, right, y, 28, _WAIT, stroke=_WAIT_EDGE, **{"stroke-width": 2, "stroke-dasharray": "5 3"}
+    )
 
 
 def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
     length = max(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5, 0.1)
     dx, dy = (x2 - x1) / length, (y2 - y1) / length
     back_x, back_y = x2 - 11 * dx, y2 - 11 * dy
-    points = f"{x2:.1f},{y2:.1f} {back_x - 5 * dy:.1f},{back_y + 5 * dx:.1f} {back_x + 5 * dy:.1f},{back_y - 5 * dx:.1f}"
+    corners = [(x2, y2), (back_x - 5 * dy, back_y + 5 * dx), (back_x + 5 * dy, back_y - 5 * dx)]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
     halo = _line(x1, y1, x2, y2, stroke="#ffffff", **{"stroke-width": 6})
     return (
         halo

@@ -71,7 +71,7 @@ class Pool(pool.Pool):
     def __init__(self, *args: Any, trace: Trace, context: Any, **kwargs: Any) -> None:
         self._trace = trace
         self.Process = partial(_start_worker, trace)  # type: ignore[method-assign]
-        super().__init__(*args, context=context, **kwargs)  # type: ignore[call-arg]
+        super().__init__(*args, context=context, **kwargs)  # type: ignore[misc]
 
     def _setup_queues(self) -> None:
         super()._setup_queues()  # type: ignore[misc]
@@ -88,11 +88,26 @@ class Pool(pool.Pool):
 
         self._quick_get = quick_get
 
-    def apply_async(self, func: Any, args: Any = (), kwds: Any = {}, callback: Any = None, error_callback: Any = None) -> Any:  # noqa: B006, E501
+    def apply_async(
+        self,
+        func: Any,
+        args: Any = (),
+        kwds: Any = {},  # noqa: B006 - the signature of the original
+        callback: Any = None,
+        error_callback: Any = None,
+    ) -> Any:
         result = super().apply_async(func, args, kwds, self._noting(callback), self._noting(error_callback))
         return self._noting_wait(result)
 
-    def _map_async(self, func: Any, iterable: Any, mapper: Any, chunksize: Any = None, callback: Any = None, error_callback: Any = None) -> Any:  # noqa: E501
+    def _map_async(
+        self,
+        func: Any,
+        iterable: Any,
+        mapper: Any,
+        chunksize: Any = None,
+        callback: Any = None,
+        error_callback: Any = None,
+    ) -> Any:
         callbacks = self._noting(callback), self._noting(error_callback)
         return self._noting_wait(super()._map_async(func, iterable, mapper, chunksize, *callbacks))  # type: ignore[misc]
 

@@ -177,7 +177,7 @@ class _Stamp:
 
     def receive(self) -> memoryview:
         item = self._receive()
-        self._trace.note("got", "%d-%d" % self.head.unpack_from(item))
+        self._trace.note("got", "{}-{}".format(*self.head.unpack_from(item)))
         return memoryview(item)[self.head.size :]
 
 
@@ -298,7 +298,7 @@ class _TracedConnection(connection._ConnectionBase):  # type: ignore[misc, name-
     def _send_bytes(self, buf: Any) -> None:
         self._trace.note("waits", ["send", self._end])
         try:
-            super()._send_bytes(buf)
+            super()._send_bytes(buf)  # type: ignore[misc]
         except BaseException:
             self._trace.note("gave up", ["send", self._end])
             raise
@@ -307,7 +307,7 @@ class _TracedConnection(connection._ConnectionBase):  # type: ignore[misc, name-
     def _recv_bytes(self, maxsize: int | None = None) -> Any:
         self._trace.note("waits", ["receive", self._end])
         try:
-            received = super()._recv_bytes(maxsize)
+            received = super()._recv_bytes(maxsize)  # type: ignore[misc]
         except BaseException as error:
             eof = isinstance(error, EOFError)
             self._trace.note("end of file" if eof else "gave up", ["receive", self._end])
@@ -351,5 +351,3 @@ def _reduce(reduce: Callable[[Any], Any], end: Any) -> Any:
 def _rebuild(reduced: Any, trace: Trace, end: int) -> Any:
     rebuild, args = reduced
     return traced_connection(rebuild(*args), trace, end)
-
-

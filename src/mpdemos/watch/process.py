@@ -7,8 +7,8 @@ import shutil
 import threading
 import traceback
 from collections.abc import Callable
-from functools import cache
 from multiprocessing import active_children, connection, process, reduction
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from .record import Recorder
@@ -92,7 +92,8 @@ class TracedProcess(process.BaseProcess):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle in two layers, so that a child which cannot unpickle its work can still say so."""
-        make, args, *rest = super().__reduce_ex__(2)
+        reduced: Any = super().__reduce_ex__(2)
+        make, args, *rest = reduced
         if "_handed_out" in vars(type(self)):  # made for one watch: a child knows only what it is made of
             make, args = _new, (self._plain, self._method)
         inner = reduction.ForkingPickler.dumps(_Reduced((make, args, *rest)))
@@ -126,18 +127,20 @@ def _noting_failure(run: Callable[[], Any], recorder: Recorder) -> Callable[[], 
 def note_failure(recorder: Recorder, error: BaseException) -> None:
     """Note the error and its traceback, from the first line that is neither ours nor the library's."""
     where = error.__traceback__
-    while where is not None and where.tb_next is not None and _is_machinery(where.tb_frame.f_code.co_filename):
+    while where is not None and where.tb_next is not None and _is_machinery(where):
         where = where.tb_next
     last = traceback.format_exception_only(error)[-1].strip()
     told = "".join(traceback.format_exception(error.with_traceback(where)))
     recorder.note("failed", "", {"error": last, "traceback": told})
 
 
-def _is_machinery(path: str) -> bool:
-    return os.path.dirname(path) in (os.path.dirname(__file__), os.path.dirname(process.__file__))
+def _is_machinery(where: TracebackType) -> bool:
+    return os.path.dirname(where.tb_frame.f_code.co_filename) in (
+        os.path.dirname(__file__),
+        os.path.dirname(process.__file__),
+    )
 
 
-@cache
 def traced_class(plain: type[process.BaseProcess], method: type[process.BaseProcess]) -> type[TracedProcess]:
     """``plain`` as a traced class that starts by ``method``, the process class of a start method."""
     bases = (TracedProcess, plain) if issubclass(plain, method) else (TracedProcess, method, plain)
