@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .primitives import Trace
 
 _LIBRARY = ("multiprocessing.", "concurrent.futures.")
+_TOO_MUCH_TO_READ = 2_000_000  # bytes of record; above it only the limit ends a block
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
 
 
@@ -104,6 +105,7 @@ class Watch(context.BaseContext):
         self._managers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._executors: weakref.WeakKeyDictionary[Any, Trace] = weakref.WeakKeyDictionary()
         self._stuck: str | None = None
+        self._sizes: tuple[int, ...] = ()
         self._history: History | None = None
 
     # --- the block -------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Watch(context.BaseContext):
         self._recorder.open(process.current_process().name)
         self._owner, self._began = os.getpid(), time.perf_counter_ns()
         self.Process = self.watched(self._method)
-        self._guard = Guard(self._limit, self._expire, self._note_sentinel)
+        self._guard = Guard(self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on)
         self._guard.leaving_code = Watch.__exit__.__code__
         self._state = "open"
         return self
@@ -143,7 +145,7 @@ class Watch(context.BaseContext):
             self._history = self._read()
             shutil.rmtree(self._folder, ignore_errors=True)
         failed = ChildFailed(self._failures) if self._failures and self._check else None
-        if self._stuck is not None and (error is None or isinstance(error, Interrupted)):
+        if self._stuck is not None and (error is None or _was_interrupted(error)):
             raise Stuck(self._stuck).with_traceback(where) from failed
         if failed is not None and error is None:
             raise failed
@@ -178,10 +180,26 @@ class Watch(context.BaseContext):
             self._note_exit(child)
 
     def _expire(self) -> None:
-        """At the limit: say who waits for what, while everybody still does."""
+        """Say who waits for what, while everybody still does."""
         from .explain import stuck
 
-        self._stuck = stuck(self._read(), self._limit, reader_died=any(p.reader_died for p in self._pools))
+        early = self._guard.left() != 0.0
+        reader_died = any(pool.reader_died for pool in self._pools)
+        self._stuck = stuck(self._read(), None if early else self._limit, reader_died=reader_died)
+
+    def _nobody_can_go_on(self) -> bool:
+        """Whether it is proved, before the limit, that the block will never end."""
+        if not self._recorder.in_wait or self._pools or self._executors or self._managers:
+            return False
+        if len(multiprocessing.active_children()) > len(self._children):  # some are not watched
+            return False
+        sizes = tuple(entry.stat().st_size for entry in os.scandir(self._folder))
+        quiet, self._sizes = sizes == self._sizes, sizes
+        if not quiet or sum(sizes) > _TOO_MUCH_TO_READ:
+            return False
+        from .deadlock import nobody_can_go_on
+
+        return nobody_can_go_on(self._read())
 
     # --- processes -------------------------------------------------------------------------------------
 
@@ -265,27 +283,27 @@ class Watch(context.BaseContext):
     # --- factories: the names and signatures of BaseContext ---------------------------------------------
 
     def Lock(self) -> Any:
-        return self._make("Lock", super().Lock)
+        return self._make("Lock", 1, super().Lock)
 
     def RLock(self) -> Any:
-        return self._make("RLock", super().RLock)
+        return self._make("RLock", 1, super().RLock)
 
     def Semaphore(self, value: int = 1) -> Any:
-        return self._make("Semaphore", super().Semaphore, value)
+        return self._make("Semaphore", value, super().Semaphore, value)
 
     def BoundedSemaphore(self, value: int = 1) -> Any:
-        return self._make("BoundedSemaphore", super().BoundedSemaphore, value)
+        return self._make("BoundedSemaphore", value, super().BoundedSemaphore, value)
 
     def Event(self) -> Any:
-        return self._make("Event", super().Event)
+        return self._make("Event", 0, super().Event)
 
     def Barrier(self, parties: int, action: Any = None, timeout: float | None = None) -> Any:
-        return self._make("Barrier", super().Barrier, parties, action, timeout)
+        return self._make("Barrier", parties, super().Barrier, parties, action, timeout)
 
     def Condition(self, lock: Any = None) -> Any:
         if self._asked_by_library():
             return super().Condition(lock)
-        trace = self._new_trace("Condition")
+        trace = self._new_trace("Condition", 1)
         if lock is None:
             lock = self._trace_with(trace, "RLock", super().RLock)
         return self._trace_with(trace, "Condition", super().Condition, lock)
@@ -295,14 +313,14 @@ class Watch(context.BaseContext):
             return super().Queue(maxsize)
         from .primitives import Queue
 
-        return Queue(maxsize, ctx=self, trace=self._new_trace("Queue"))
+        return Queue(maxsize, ctx=self, trace=self._new_trace("Queue", maxsize))
 
     def JoinableQueue(self, maxsize: int = 0) -> Any:
         if self._asked_by_library():
             return super().JoinableQueue(maxsize)
         from .primitives import JoinableQueue
 
-        return JoinableQueue(maxsize, ctx=self, trace=self._new_trace("JoinableQueue"))
+        return JoinableQueue(maxsize, ctx=self, trace=self._new_trace("JoinableQueue", maxsize))
 
     def SimpleQueue(self) -> Any:
         if self._asked_by_library():
@@ -348,13 +366,13 @@ class Watch(context.BaseContext):
     def _lock_for(self, kind: str, lock: Any) -> Any:
         """The traced lock of a Value or an Array, unless the caller brings one or wants none."""
         if lock is True or lock is None:
-            return self._trace_with(self._new_trace(kind), "RLock", super().RLock)
+            return self._trace_with(self._new_trace(kind, 1), "RLock", super().RLock)
         return lock
 
-    def _make(self, kind: str, make: Callable[..., Any], *args: Any) -> Any:
+    def _make(self, kind: str, size: int, make: Callable[..., Any], *args: Any) -> Any:
         if self._asked_by_library():
             return make(*args)
-        return self._trace_with(self._new_trace(kind), kind, make, *args)
+        return self._trace_with(self._new_trace(kind, size), kind, make, *args)
 
     @staticmethod
     def _asked_by_library() -> bool:
@@ -378,7 +396,8 @@ class Watch(context.BaseContext):
         made._trace = trace
         return made
 
-    def _new_trace(self, kind: str) -> Trace:
+    def _new_trace(self, kind: str, size: int = 0) -> Trace:
+        """A trace for a new object; ``size`` is its permits, parties or places, 0 if it has none."""
         from .primitives import Trace
 
         self._check_open()
@@ -387,7 +406,7 @@ class Watch(context.BaseContext):
         if os.getpid() != self._owner:
             key = f"{kind}-{os.getpid()}-{number}"
         self._kinds[key] = kind
-        self._recorder.note("makes", key, kind)
+        self._recorder.note("makes", key, {"kind": kind, "size": size})
         return Trace(self._recorder, key)
 
     def _check_open(self) -> None:
@@ -465,6 +484,13 @@ class Watch(context.BaseContext):
 
         records, torn = read(self._folder)
         return History(records, began=self._began, labels=dict(self._labels), torn=torn + self._recorder.lost)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether the limit raised this error, or one that it replaced while the block was unwound."""
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error is not None
 
 
 def _alive(child: TracedProcess) -> bool:

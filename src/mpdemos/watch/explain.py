@@ -196,14 +196,17 @@ def _told_of_pool(history: History, key: str, what: str) -> str:
 
 
 def stuck(history: History, limit: float | None, *, reader_died: bool = False) -> str:
-    """Why the block did not end: the wait-for graph in words."""
-    seconds = f"{limit:g} second{'' if limit == 1 else 's'}"
+    """Why the block did not end: the wait-for graph in words; no limit if it was ended before."""
     waits = _Waits(history)
     lines = waits.cycle() or waits.sentences()
     lines += _fates(history, reader_died)
     if not lines:
         lines = ["No process waits for another one: somebody is still working, or needs a larger limit."]
-    return f"The block did not end within its limit of {seconds}.\n" + "\n".join(lines)
+    if limit is None:
+        head = "Nobody can go on: every process waits for another one."
+    else:
+        head = f"The block did not end within its limit of {limit:g} second{'' if limit == 1 else 's'}."
+    return "\n".join([head, *lines])
 
 
 def _fates(history: History, reader_died: bool) -> list[str]:
@@ -258,10 +261,9 @@ class _Waits:
     def __init__(self, history: History) -> None:
         self.history = history
         self.of: dict[str, tuple[str, Any]] = {}
-        for (process, _thread, key, _what), (_start, what) in sorted(
-            history.waiting.items(), key=lambda item: item[1][0]
-        ):
-            self.of[process] = key, what  # the latest wait is the innermost
+        waiting = sorted(history.waiting.items(), key=lambda item: item[1][0])
+        latest = {process: (key, what) for (process, _thread, key, _w), (_start, what) in waiting}
+        self.of |= {process: latest[process] for process in history.order() if process in latest}
         for process, life in history.lives.items():
             finishing = life.returned and not life.clean and life.end is None
             if finishing and process not in self.of and (queue := self._fed(process)):

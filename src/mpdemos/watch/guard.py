@@ -10,6 +10,7 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import Any
 
+_LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _AGAIN = 1.0  # seconds between two attempts to get the main thread out of whatever blocks it
 
 
@@ -20,17 +21,22 @@ class Interrupted(BaseException):
 class Guard:
     """Watches the children's sentinels and the clock until it is told to stop.
 
-    ``expired`` is called once, in the guard's thread, when ``limit`` seconds have passed; after that the
-    main thread is interrupted, again and again, until the block is left.
+    ``expired`` is called once, in the guard's thread, when ``limit`` seconds have passed or ``hopeless()``
+    is true; after that the main thread is interrupted, again and again, until the block is left.
     """
 
     leaving_code: Any = None  # the code object whose first line is not yet reached when it is interrupted
 
     def __init__(
-        self, limit: float | None, expired: Callable[[], None], exited: Callable[[int], None]
+        self,
+        limit: float | None,
+        expired: Callable[[], None],
+        exited: Callable[[int], None],
+        hopeless: Callable[[], bool],
     ) -> None:
         self._deadline = None if limit is None else time.monotonic() + limit
-        self._expired, self._exited = expired, exited
+        self._expired, self._exited, self._hopeless = expired, exited, hopeless
+        self._next_look = time.monotonic() + _LOOK
         self._over = False
         self._sentinels: dict[Any, int] = {}
         self._wake_reader, self._wake = connection.Pipe(duplex=False)
@@ -69,18 +75,29 @@ class Guard:
     def _run(self) -> None:
         expired = False
         while True:
-            left = _AGAIN if expired else self.left()
+            left = _AGAIN if expired else self._until_next_look()
             for ready in connection.wait([self._wake_reader, *self._sentinels], left):
                 if ready is not self._wake_reader:
                     self._exited(self._sentinels.pop(ready))
                 elif self._wake_reader.recv_bytes() == b"-":
                     return
-            if not expired and self.left() == 0.0:
+            if not expired and not self._over and (self.left() == 0.0 or self._is_hopeless()):
                 expired = True
                 self._expired()
                 self._interrupt()
             elif expired:
                 self._interrupt()
+
+    def _until_next_look(self) -> float | None:
+        left = self.left()
+        return None if left is None else min(left, _LOOK)
+
+    def _is_hopeless(self) -> bool:
+        """Ask now and then; without a limit nothing ends the block."""
+        if self._deadline is None or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _LOOK
+        return self._hopeless()
 
     def _interrupt(self) -> None:
         if self._over or self._handler is None:

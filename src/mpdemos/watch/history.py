@@ -111,9 +111,11 @@ class History:
         self.records, self.began, self.labels, self.torn = records, began, labels, torn
         self.lives: dict[str, Life] = {}
         self.kinds: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}  # permits, parties or places
         self.spans: list[Span] = []
         self.messages: list[Message] = []
         self.counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self.for_ever: set[str] = set()  # who waits, and can only be woken by another process
         self.errors: dict[str, list[str]] = defaultdict(list)
         self._by_pid: dict[int, str] = {}
         self._started = 0
@@ -135,6 +137,8 @@ class History:
             self._meet(record)
         elif record.process not in self.lives:
             self.lives[record.process] = Life(record.process, 0, start=record.time)
+        if not record.thread and action != "released":  # Condition.wait releases its lock while it waits
+            self.for_ever.discard(record.process)
         if key:
             self.counts[key][record.process, action] += 1
         handler = getattr(self, "_on_" + action.replace(" ", "_"), None)
@@ -205,10 +209,15 @@ class History:
         life.end = record.time
 
     def _on_makes(self, record: Record) -> None:
-        self.kinds[record.resource] = record.detail
+        self.kinds[record.resource] = record.detail["kind"]
+        self.sizes[record.resource] = record.detail["size"]
 
     def _on_waits(self, record: Record) -> None:
         self._open.waits[self._wait_key(record, record.detail)] = record.time, record.detail
+        if record.action == "waits" and not record.thread:
+            self.for_ever.add(record.process)
+
+    _on_waits_for_now = _on_waits
 
     def _wait_key(self, record: Record, what: Any) -> tuple[str, str, str, str]:
         return record.process, record.thread, record.resource, str(what)
@@ -305,6 +314,12 @@ class History:
 
     def is_alive(self, process: str) -> bool:
         return self.lives[process].end is None
+
+    def is_under_way(self, key: str, end: int) -> bool:
+        """Whether more messages were sent towards this end of a pipe than were received there."""
+        sent = sum(1 for r in self.records if r.resource == key and r.detail == ["send", 1 - end])
+        received = len(self._streams.get((key, end + 2), ()))
+        return sent > 2 * received  # a send is noted twice: when it begins and when it is done
 
     def by_pid(self, pid: int) -> str:
         return self._by_pid.get(pid, "")

@@ -31,7 +31,7 @@ class _Box:
 
 class _Inbox(_Box):
     def get(self, *args: Any, **kwargs: Any) -> Any:
-        task = self._trace.waiting("task", partial(self._queue.get, *args, **kwargs))
+        task = self._trace.waiting("task", None, partial(self._queue.get, *args, **kwargs))
         if task is None:
             self._trace.note("no more tasks", "task")
         else:
@@ -131,7 +131,7 @@ class Pool(pool.Pool):
         trace, wait = self._trace, result.wait
 
         def noted(timeout: float | None = None) -> None:
-            trace.waiting("result", wait, timeout)
+            trace.waiting("result", timeout, partial(wait, timeout))
             trace.note("result" if result.ready() else "gave up", "result")
 
         result.wait = noted
@@ -165,7 +165,7 @@ class Pool(pool.Pool):
 class _TracedIterator:
     def next(self, timeout: float | None = None) -> Any:
         trace: Trace = self._trace  # type: ignore[attr-defined]
-        item = trace.waiting("result", super().next, timeout)  # type: ignore[misc]
+        item = trace.waiting("result", timeout, partial(super().next, timeout))  # type: ignore[misc]
         trace.note("result", "result")
         return item
 

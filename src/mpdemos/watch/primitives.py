@@ -27,11 +27,14 @@ class Trace(NamedTuple):
     def note(self, action: str, detail: Any = None) -> None:
         self.recorder.note(action, self.key, detail)
 
-    def waiting(self, what: str, call: Callable[..., Any], *args: Any) -> Any:
-        """``call(*args)``, noted as a wait that the caller ends with a note of its own."""
-        self.note("waits", what)
+    def waits(self, what: Any, timeout: float | None = None) -> None:
+        self.recorder.waits(self.key, what, timeout)
+
+    def waiting(self, what: str, timeout: float | None, call: Callable[[], Any]) -> Any:
+        """``call()``, noted as a wait that the caller ends with a note of its own."""
+        self.waits(what, timeout)
         try:
-            return call(*args)
+            return call()
         except BaseException:
             self.note("gave up", what)
             raise
@@ -51,7 +54,7 @@ class _TracedSemLock(synchronize.SemLock):
             note("acquired")
             return True
         if block and semlock._is_zero():
-            note("waits", "acquire")
+            self._trace.waits("acquire", timeout)
         try:
             acquired: bool = semlock.acquire(block, timeout)
         except BaseException:
@@ -107,7 +110,8 @@ class Condition(synchronize.Condition):
     _trace: Trace
 
     def wait(self, timeout: float | None = None) -> bool:
-        notified: bool = self._trace.waiting("notify", super().wait, timeout)
+        wait = super().wait
+        notified: bool = self._trace.waiting("notify", timeout, lambda: wait(timeout))
         self._trace.note("notified" if notified else "gave up", "notify")
         return notified
 
@@ -135,7 +139,8 @@ class Event(synchronize.Event):
         super().clear()
 
     def wait(self, timeout: float | None = None) -> bool:
-        was_set: bool = self._trace.waiting("set", super().wait, timeout)
+        wait = super().wait
+        was_set: bool = self._trace.waiting("set", timeout, lambda: wait(timeout))
         self._trace.note("came through" if was_set else "gave up", "set")
         return was_set
 
@@ -144,7 +149,9 @@ class Barrier(synchronize.Barrier):
     _trace: Trace
 
     def wait(self, timeout: float | None = None) -> int:
-        place: int = self._trace.waiting("the others", super().wait, timeout)
+        wait = super().wait
+        limit = self._timeout if timeout is None else timeout  # type: ignore[attr-defined]
+        place: int = self._trace.waiting("the others", limit, lambda: wait(timeout))
         self._trace.note("passed", "the others")
         return place
 
@@ -195,7 +202,7 @@ class _TracedQueue(queues.Queue):  # type: ignore[type-arg]
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         if block and self._sem._semlock._is_zero():  # type: ignore[attr-defined]
-            self._trace.note("waits", "put")
+            self._trace.waits("put", timeout)
         try:
             super().put(obj, block, timeout)
         except BaseException as error:
@@ -205,7 +212,7 @@ class _TracedQueue(queues.Queue):  # type: ignore[type-arg]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         if block:
-            self._trace.note("waits", "get")
+            self._trace.waits("get", timeout)
         try:
             return super().get(block, timeout)
         except BaseException as error:
@@ -241,7 +248,7 @@ class JoinableQueue(_TracedQueue, queues.JoinableQueue):  # type: ignore[type-ar
         self._trace.note("task done")
 
     def join(self) -> None:
-        self._trace.waiting("task done", super().join)
+        self._trace.waiting("task done", None, super().join)
         self._trace.note("all done", "task done")
 
 
@@ -257,7 +264,7 @@ class SimpleQueue(queues.SimpleQueue):  # type: ignore[type-arg]
         self._stamp = _Stamp(self._trace, self._writer.send_bytes, self._reader.recv_bytes)  # type: ignore[attr-defined]
 
     def get(self) -> Any:
-        self._trace.note("waits", "get")
+        self._trace.waits("get")
         try:
             with self._rlock:  # type: ignore[attr-defined]
                 item = self._stamp.receive()
@@ -268,7 +275,7 @@ class SimpleQueue(queues.SimpleQueue):  # type: ignore[type-arg]
 
     def put(self, obj: Any) -> None:
         item = reduction.ForkingPickler.dumps(obj)
-        self._trace.note("waits", "put")
+        self._trace.waits("put")
         try:
             if self._wlock is None:  # type: ignore[attr-defined]
                 self._stamp.send(item)
@@ -296,7 +303,7 @@ class _TracedConnection(connection._ConnectionBase):  # type: ignore[misc, name-
     _end: int
 
     def _send_bytes(self, buf: Any) -> None:
-        self._trace.note("waits", ["send", self._end])
+        self._trace.waits(["send", self._end])
         try:
             super()._send_bytes(buf)  # type: ignore[misc]
         except BaseException:
@@ -305,7 +312,7 @@ class _TracedConnection(connection._ConnectionBase):  # type: ignore[misc, name-
         self._trace.note("sent", ["send", self._end])
 
     def _recv_bytes(self, maxsize: int | None = None) -> Any:
-        self._trace.note("waits", ["receive", self._end])
+        self._trace.waits(["receive", self._end])
         try:
             received = super()._recv_bytes(maxsize)  # type: ignore[misc]
         except BaseException as error:

@@ -49,7 +49,7 @@ class TracedProcess(process.BaseProcess):
 
     def _join(self, timeout: float | None) -> None:
         pid = self.pid
-        self._recorder.note("waits", "", ["join", pid])
+        self._recorder.waits("", ["join", pid], timeout)
         try:
             super().join(timeout)
         except BaseException:

@@ -52,12 +52,14 @@ class Recorder:
         self._fd: int | None = None
         self._torn = False
         self.process = ""
+        self.in_wait = False
 
     def open(self, name: str) -> None:
         """Start this process's file; ``name`` is the name that a reader of the record will see."""
         if self._fd is not None:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
+        self._threads = {thread.ident for thread in threading.enumerate()}
         try:
             self._fd = os.open(os.path.join(self.folder, self.process + ".jsonl"), _FLAGS, 0o600)
         except OSError:
@@ -76,6 +78,8 @@ class Recorder:
                 return
         if threading.get_ident() == _main_thread:
             thread = ""
+            if action != "released":  # Condition.wait releases its lock while it waits
+                self.in_wait = action == "waits"
         else:
             thread = json.dumps(threading.current_thread().name)[1:-1]
         text = "null" if detail is None else json.dumps(detail)
@@ -94,7 +98,17 @@ class Recorder:
         except OSError:
             self.lost += 1
 
+    def waits(self, resource: str, what: Any, timeout: float | None) -> None:
+        """Note a wait. One that can end by itself "waits for now": by a timeout or by another thread."""
+        alone = timeout is None and not any(self._is_new(thread) for thread in threading.enumerate())
+        self.note("waits" if alone else "waits for now", resource, what)
 
+    def _is_new(self, thread: threading.Thread) -> bool:
+        """Whether a thread was started in the block, and by the program."""
+        return thread.ident not in self._threads and not thread.name.startswith(_OUR_THREADS)
+
+
+_OUR_THREADS = ("mpdemos-", "QueueFeederThread")
 _recorders: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary()
 _main_thread = threading.main_thread().ident
 

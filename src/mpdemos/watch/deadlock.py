@@ -1,0 +1,58 @@
+"""The proof, before the limit, that a block will never end: every process waits, and nothing is under way.
+
+A release, a put or a set is noted before it is done, and what it allows after it was done. So if the
+records say that a permit is free or an item is under way, somebody may be about to wake up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .history import History
+
+
+def nobody_can_go_on(history: History) -> bool:
+    """Whether every process that is alive waits for something that only another one of them could do."""
+    alive = [process for process in history.lives if history.is_alive(process)]
+    waits = {process: (key, what, start) for (process, _t, key, _w), (start, what) in history.waiting.items()}
+    if not all(process in history.for_ever and process in waits for process in alive):
+        return False
+    return not any(_may_wake(history, *waits[process]) for process in alive)
+
+
+def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
+    if isinstance(what, list):
+        return _may_hear(history, key, what)
+    if what == "acquire":
+        return history.sizes.get(key, 0) + _total(history, key, "released") > _total(history, key, "acquired")
+    if what == "get":
+        return _total(history, key, "sent") + _total(history, key, "put") > 2 * _total(history, key, "got")
+    if what == "put":
+        return _total(history, key, "put") - _total(history, key, "got") < history.sizes.get(key, 0)
+    if what == "set":
+        return _since(history, key, "set", start)
+    if what == "notify":
+        return _since(history, key, "notifies", start)
+    if what == "the others":
+        ends = _total(history, key, "passed") + _total(history, key, "gave up")
+        return (
+            _total(history, key, "waits") + _total(history, key, "waits for now") - ends >= history.sizes[key]
+        )
+    return True
+
+
+def _may_hear(history: History, key: str, what: list[Any]) -> bool:
+    """A join is hopeless as long as the joined process is; a message may be under way."""
+    if what[0] == "join":
+        return not history.is_alive(history.by_pid(what[1]))
+    if what[0] == "receive":
+        return history.is_under_way(key, what[1])
+    return True  # a send: whether it blocks depends on the size of the pipe
+
+
+def _total(history: History, key: str, action: str) -> int:
+    return sum(count for (_process, done), count in history.counts[key].items() if done == action)
+
+
+def _since(history: History, key: str, action: str, start: int) -> bool:
+    return any(r.time >= start for r in history.records if r.resource == key and r.action == action)
