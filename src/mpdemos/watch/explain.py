@@ -220,7 +220,7 @@ def _fates(history: History, reader_died: bool) -> list[str]:
             reason = life.error or "killed, or ended by os._exit"
             failed[reason] += 1
             if failed[reason] == 1:
-                lines.append(f"{_with_fate(life)}.")
+                lines.append(f"{life.name} {_fate(life)}.")
     for process, task in history.unfinished.items():
         if not history.is_alive(process):
             name = history.lives[process].name
@@ -242,17 +242,17 @@ def _fates(history: History, reader_died: bool) -> list[str]:
 
 
 def _with_fate(life: Life) -> str:
-    if life.end is None:
-        return life.name
+    return f"{life.name}, which {_fate(life)}" if life.end is not None else life.name
+
+
+def _fate(life: Life) -> str:
     if life.ended_by:
-        return f"{life.name}, which {life.ended_by} ended"
+        return f"was ended by {life.ended_by}"
     if life.error:
-        return f"{life.name}, which failed with {life.error}"
+        return f"failed with {life.error}"
     if life.exitcode:
-        return f"{life.name}, which {how_it_ended(life.exitcode)}"
-    return (
-        f"{life.name}, which has ended" if life.clean or life.returned else f"{life.name}, which was killed"
-    )
+        return how_it_ended(life.exitcode)
+    return "has ended" if life.clean or life.returned else "was killed"
 
 
 class _Waits:
