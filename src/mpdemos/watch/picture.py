@@ -282,9 +282,12 @@ class _Drawing:
         for colour, width in (("#ffffff", 9), (_DEAD, 4)):
             yield _line(x - 9, y - 9, x + 9, y + 9, stroke=colour, **{"stroke-width": width})
             yield _line(x - 9, y + 9, x + 9, y - 9, stroke=colour, **{"stroke-width": width})
-        side = "start" if x + 20 + len(words) * _LETTER < WIDTH else "end"
-        offset = 16 if side == "start" else -16
-        yield _text(x + offset, y - 14, words, fill=_DEAD, stroke="#ffffff", **_HALO | {"text-anchor": side})
+        width = len(words) * _LETTER
+        left = x + 14
+        if left + width > WIDTH - 4:
+            left = x - width - 14
+        yield _bar(left - 4, left + width, y, 24, "#ffffff")
+        yield _text(left, y + 6, words, fill=_DEAD)
 
 
 _HALO: dict[str, Any] = {"stroke-width": 4, "paint-order": "stroke"}
