@@ -282,11 +282,11 @@ class _Drawing:
         for colour, width in (("#ffffff", 9), (_DEAD, 4)):
             yield _line(x - 9, y - 9, x + 9, y + 9, stroke=colour, **{"stroke-width": width})
             yield _line(x - 9, y + 9, x + 9, y - 9, stroke=colour, **{"stroke-width": width})
-        width = len(words) * _LETTER
+        room = len(words) * _LETTER
         left = x + 14
-        if left + width > WIDTH - 4:
-            left = x - width - 14
-        yield _bar(left - 4, left + width, y, 24, "#ffffff")
+        if left + room > WIDTH - 4:
+            left = x - room - 14
+        yield _bar(left - 4, left + room, y, 24, "#ffffff")
         yield _text(left, y + 6, words, fill=_DEAD)
 
 
