@@ -1,4 +1,7 @@
-"""The watched context: a drop-in for `multiprocessing.get_context` whose objects are traced."""
+"""The watched context: a drop-in for `multiprocessing.get_context` whose objects are traced.
+
+Every child imports this package when it starts, so what only the parent needs is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,9 @@ import contextlib
 import math
 import multiprocessing
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable
 from itertools import count
@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .errors import ChildFailed, Failure, Stuck
-from .guard import Guard, Interrupted
 from .process import TracedProcess, own_class
 from .record import Recorder, read
 
 if TYPE_CHECKING:
     from . import history
+    from .guard import Guard
     from .history import History
     from .picture import Timeline
     from .primitives import Trace
@@ -113,6 +113,10 @@ class Watch(context.BaseContext):
     def __enter__(self) -> Watch:
         if self._state != "new":
             raise RuntimeError("a watch is used once: call watch() again for another block")
+        import tempfile
+
+        from .guard import Guard
+
         try:
             self._folder = tempfile.mkdtemp(prefix="mpdemos-")  # readable by its owner alone
         except OSError as error:
@@ -126,7 +130,7 @@ class Watch(context.BaseContext):
         self._recorder.open(process.current_process().name)
         self._owner, self._began = os.getpid(), time.perf_counter_ns()
         self.Process = self.watched(self._method)
-        self._guard = Guard(self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on)
+        self._guard: Guard = Guard(self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on)
         self._guard.leaving_code = Watch.__exit__.__code__
         self._state = "open"
         return self
@@ -135,6 +139,8 @@ class Watch(context.BaseContext):
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._guard.leave()
+        import shutil
+
         try:
             if error is None:
                 self._let_finish()
@@ -242,6 +248,8 @@ class Watch(context.BaseContext):
         self._check_open()
         for other in list(self._children):
             self._note_exit(other)
+        import warnings
+
         with warnings.catch_warnings() if self._only_our_thread() else contextlib.nullcontext():
             if self._only_our_thread():  # the guard must not earn the program a warning
                 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -488,6 +496,8 @@ class Watch(context.BaseContext):
 
 def _was_interrupted(error: BaseException | None) -> bool:
     """Whether the limit raised this error, or one that it replaced while the block was unwound."""
+    from .guard import Interrupted
+
     while error is not None and not isinstance(error, Interrupted):
         error = error.__context__
     return error is not None

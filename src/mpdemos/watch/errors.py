@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import NamedTuple
 
 
@@ -41,6 +40,8 @@ def how_it_ended(exitcode: int | None) -> str:
     if exitcode is None:
         return "was still running"
     if exitcode < 0:
+        import signal
+
         try:
             return f"was killed by {signal.Signals(-exitcode).name} (exit code {exitcode})"
         except ValueError:

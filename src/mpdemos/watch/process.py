@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
-import traceback
 from collections.abc import Callable
 from multiprocessing import active_children, connection, process, reduction
 from types import TracebackType
@@ -26,17 +24,12 @@ class TracedProcess(process.BaseProcess):
     _recorder: Recorder
     _plain: type[process.BaseProcess]  # the class that a learner wrote or would have used
     _method: type[process.BaseProcess]  # the class of the start method
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._ended_on_purpose = False
-        self._worker_of = ""  # the key of the pool that it works for
-        watch = self._watch
-        if watch is not None:
-            watch._adopt(self)
+    _ended_on_purpose = False
+    _worker_of = ""  # the key of the pool that it works for
 
     def start(self) -> None:
         assert self._watch is not None
+        self._watch._adopt(self)
         self._watch._start(self, super().start)
 
     def join(self, timeout: float | None = None) -> None:
@@ -126,6 +119,8 @@ def _noting_failure(run: Callable[[], Any], recorder: Recorder) -> Callable[[], 
 
 def note_failure(recorder: Recorder, error: BaseException) -> None:
     """Note the error and its traceback, from the first line that is neither ours nor the library's."""
+    import traceback
+
     where = error.__traceback__
     while where is not None and where.tb_next is not None and _is_machinery(where):
         where = where.tb_next
@@ -190,6 +185,8 @@ def _die_with_parent(parent_sentinel: Any, folder: str) -> None:
 
     def wait() -> None:
         connection.wait([parent_sentinel])
+        import shutil
+
         for child in active_children():
             child.kill()
         shutil.rmtree(folder, ignore_errors=True)  # nobody is left to read it

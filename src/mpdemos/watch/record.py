@@ -12,7 +12,6 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -131,15 +130,15 @@ def recorder(folder: str) -> Recorder:
     return _recorders.get(folder) or Recorder(folder)
 
 
-def read(folder: str | Path) -> tuple[list[Record], int]:
+def read(folder: str) -> tuple[list[Record], int]:
     """All records in ``folder`` by time, and how many lines could not be read.
 
     A line is unreadable when its process was stopped in the middle of it or the disk was full.
     """
     records: list[Record] = []
     torn = 0
-    for path in sorted(Path(folder).glob("*.jsonl")):
-        for record in _read_file(path):
+    for name in sorted(name for name in os.listdir(folder) if name.endswith(".jsonl")):
+        for record in _read_file(os.path.join(folder, name)):
             if record is None:
                 torn += 1
             else:
@@ -148,9 +147,12 @@ def read(folder: str | Path) -> tuple[list[Record], int]:
     return records, torn
 
 
-def _read_file(path: Path) -> Iterator[Record | None]:
+def _read_file(path: str) -> Iterator[Record | None]:
     """Each line of one process's file as a record, or None for a line that is not one."""
-    for line in path.read_bytes().split(b"\n"):
+    process = os.path.basename(path).removesuffix(".jsonl")
+    with open(path, "rb") as file:
+        lines = file.read().split(b"\n")
+    for line in lines:
         if not line:
             continue
         try:
@@ -160,4 +162,4 @@ def _read_file(path: Path) -> Iterator[Record | None]:
         except (ValueError, RecursionError):
             yield None
         else:
-            yield Record(time, path.stem, thread, action, resource, detail)
+            yield Record(time, process, thread, action, resource, detail)
