@@ -3,14 +3,18 @@
 import ast
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
+import time
+import uuid
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -184,9 +188,49 @@ def test_a_lesson_draws_a_timeline(notebook):
     assert pictures
 
 
-def test_runs_the_plain_way(path, tmp_path):
-    """nbval lets an unknown magic pass; nbconvert does not."""
-    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook"]
-    command += [f"--output-dir={tmp_path}", "--ExecutePreprocessor.timeout=60", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+def test_without_the_package_its_first_cell_says_what_to_install(notebook, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpdemos", None)
+    with pytest.raises(ModuleNotFoundError, match="make lab"):
+        exec(code(notebook)[0].source, {})
+
+
+NOTHING_LEFT = """\
+import multiprocessing
+assert multiprocessing.active_children() == [], multiprocessing.active_children()"""
+
+
+def test_runs_the_plain_way_and_again_in_reverse(path, notebook, tmp_path):
+    """By nbconvert, for nbval lets an unknown magic pass: from top to bottom, then from bottom to top.
+
+    On the way back a cell may find a variable of a later cell and say so; it may not hang or leave anything.
+    """
+    forth = code(notebook)
+    may_fail = {"tags": ["raises-exception"]}
+    back = [nbformat.v4.new_code_cell(cell.source, metadata=may_fail) for cell in reversed(forth)]
+    cells = [*forth, *back, nbformat.v4.new_code_cell(NOTHING_LEFT)]
+    again = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+    nbformat.write(again, tmp_path / path.name)
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--output=done"]
+    command += ["--ExecutePreprocessor.timeout=60", str(tmp_path / path.name)]
+    tag = uuid.uuid4().hex
+    environment = os.environ | {"MPDEMOS_TEST_TAG": tag}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert left_behind(tag) == []
+
+
+def left_behind(tag):
+    """Processes that carry the tag in their environment and do not end by themselves soon."""
+    deadline = time.monotonic() + 10
+    while True:
+        left = [process for process in psutil.process_iter() if has_tag(process, tag)]
+        if not left or time.monotonic() > deadline:
+            return left
+        psutil.wait_procs(left, timeout=0.2)
+
+
+def has_tag(process, tag):
+    try:
+        return process.environ().get("MPDEMOS_TEST_TAG") == tag
+    except (psutil.Error, OSError):
+        return False
