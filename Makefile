@@ -1,5 +1,6 @@
 # make lab                             JupyterLab on the lessons
 # make test                            everything that CI checks
+# make test-slow                       the tests that take minutes; CI checks them too
 # make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
 # make PYTHON=python3.13 lab           with another Python
 #
@@ -13,13 +14,16 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
 	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
 	exec "$(PYTHON)" tools/bootstrap.py
 
-.PHONY: lab test lint notebooks lock clean
+.PHONY: lab test test-slow lint notebooks lock clean
 
 lab:
 	$(bootstrap) lab $(ARGS)
 
 test:
 	$(bootstrap) test $(ARGS)
+
+test-slow:
+	$(bootstrap) test-slow $(ARGS)
 
 lint:
 	$(bootstrap) lint

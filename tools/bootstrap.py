@@ -2,6 +2,7 @@
 
     lab [ARG ...]    JupyterLab on the first notebook; arguments go to JupyterLab
     test [ARG ...]   lint, then pytest; arguments go to pytest
+    test-slow [ARG ...]   the tests that take minutes, and no others
     lint             ruff check, ruff format --check, mypy
     notebooks [ARG ...]   run the notebooks again and store their outputs
     lock [ARG ...]   make the pins in requirements/ again; `--upgrade` also takes newer versions
@@ -66,6 +67,11 @@ def lab(arguments):
 def test(arguments):
     lint()
     become([PYTHON, "-m", "pytest"] + arguments)
+
+
+def test_slow(arguments):
+    environment("test")
+    become([PYTHON, "-m", "pytest", "-m", "slow"] + arguments)
 
 
 def lint(_=()):
@@ -252,7 +258,15 @@ def become(command):
     sys.exit(process.wait())
 
 
-JOBS = {"lab": lab, "test": test, "lint": lint, "notebooks": notebooks, "lock": lock, "clean": clean}
+JOBS = {
+    "lab": lab,
+    "test": test,
+    "test-slow": test_slow,
+    "lint": lint,
+    "notebooks": notebooks,
+    "lock": lock,
+    "clean": clean,
+}
 
 if __name__ == "__main__":
     try:

@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CELL_TIMEOUT = 60  # seconds
+ANSWER = "<summary>Answer</summary>"
 PICTURES = re.compile(r"(?s)data:image/svg\+xml;base64,[A-Za-z0-9+/=]+|<details>.*?</details>")
 
 
@@ -56,6 +57,9 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         cell.metadata.pop("execution", None)
         slide = slide_type(cell, slide)
         cell.metadata.setdefault("slideshow", {"slide_type": slide})
+        answered = number + 1 < len(notebook.cells) and ANSWER in notebook.cells[number + 1].source
+        if cell.cell_type == "code" and answered:
+            cell.metadata["jupyter"] = {"outputs_hidden": True}  # a reader predicts first; running it shows it
         if cell.cell_type == "code":
             cell.outputs = joined(o for o in cell.outputs if o.get("name") != "stderr")
 

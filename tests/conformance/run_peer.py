@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import unittest
+
 from test import _test_multiprocessing as peer  # type: ignore[attr-defined]
 
 if __name__ == "__main__":

@@ -40,6 +40,14 @@ def test_writers_keep_their_lines_together(ctx, tmp_path):
     assert all(len(list(block)) % 9 == 0 for _, block in groupby(lines))
 
 
+def test_without_the_lock_the_lines_are_mixed(ctx, tmp_path):
+    both, path = ctx.Barrier(2), tmp_path / "file.txt"
+    assert run(ctx, *[(bank.worker_unlocked, (both, path, line)) for line in ("red", "blue")]) == [0] * 2
+    lines = path.read_text().splitlines()
+    assert sorted(lines) == ["blue"] * 9 + ["red"] * 9
+    assert max(len(list(block)) for _, block in groupby(lines)) <= 2
+
+
 def test_writer_waits_for_the_lock(ctx, tmp_path):
     for worker in (bank.worker_with, bank.worker_no_with):
         lock, path = ctx.Lock(), tmp_path / worker.__name__
@@ -57,9 +65,9 @@ def test_writer_waits_for_the_lock(ctx, tmp_path):
 
 
 def test_no_deposit_is_lost_with_the_lock(ctx):
-    till, balance = ctx.Lock(), ctx.Value("i", 0, lock=False)
-    assert run(ctx, *[(bank.deposit, (till, balance, 20))] * 3) == [0] * 3
-    assert balance.value == 60
+    all_here, till, balance = ctx.Barrier(3), ctx.Lock(), ctx.Value("i", 0, lock=False)
+    assert run(ctx, *[(bank.deposit, (all_here, till, balance, 5))] * 3) == [0] * 3
+    assert balance.value == 15
 
 
 def test_half_of_the_deposits_are_lost_without_it(ctx):
@@ -90,10 +98,10 @@ def test_transfer_stops_in_a_deadlock(ctx):
 
 
 def test_transfer_in_order_does_not(ctx):
-    locks, accounts = [ctx.Lock(), ctx.Lock()], ctx.Array("i", [10, 10], lock=False)
-    jobs = [(bank.transfer_in_order, (locks, accounts, i % 2, 1 - i % 2)) for i in range(3)]
+    locks, accounts = [ctx.Lock(), ctx.Lock()], ctx.Array("i", [100, 100], lock=False)
+    jobs = [(bank.transfer_in_order, (locks, accounts, *way)) for way in ((0, 1, 50), (1, 0, 20), (1, 1, 9))]
     assert run(ctx, *jobs) == [0] * 3
-    assert list(accounts) == [9, 11]
+    assert list(accounts) == [70, 130]
 
 
 def test_an_rlock_lets_its_owner_in_again(ctx):

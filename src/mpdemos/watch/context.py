@@ -129,8 +129,11 @@ class Watch(context.BaseContext):
         self._recorder = Recorder(self._folder)
         self._recorder.open(process.current_process().name)
         self._owner, self._began = os.getpid(), time.perf_counter_ns()
+        self._recorder.owner = self._owner
         self.Process = self.watched(self._method)
-        self._guard: Guard = Guard(self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on)
+        self._guard: Guard = Guard(
+            self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on, self._end_running
+        )
         self._guard.leaving_code = Watch.__exit__.__code__
         self._state = "open"
         return self
@@ -150,6 +153,7 @@ class Watch(context.BaseContext):
             self._state = "over"
             self._history = self._read()
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._guard.give_back()  # last: it may raise KeyboardInterrupt
         failed = ChildFailed(self._failures) if self._failures and self._check else None
         if self._stuck is not None and (error is None or _was_interrupted(error)):
             raise Stuck(self._stuck).with_traceback(where) from failed
@@ -185,6 +189,12 @@ class Watch(context.BaseContext):
             child.join(_GOODBYE)
             self._note_exit(child)
 
+    def _end_running(self) -> None:
+        """Kill the children that run, without reaping them: the thread of the block may be joining one."""
+        for child in list(self._children):
+            if not connection.wait([child.sentinel], 0):
+                child.end()
+
     def _expire(self) -> None:
         """Say who waits for what, while everybody still does."""
         from .explain import stuck
@@ -197,7 +207,8 @@ class Watch(context.BaseContext):
         """Whether it is proved, before the limit, that the block will never end."""
         if not self._recorder.in_wait or self._pools or self._executors or self._managers:
             return False
-        if len(multiprocessing.active_children()) > len(self._children):  # some are not watched
+        known: Any = process._children  # type: ignore[attr-defined]  # active_children() would reap some
+        if len(known) > len(self._children):  # some are not watched
             return False
         sizes = tuple(entry.stat().st_size for entry in os.scandir(self._folder))
         quiet, self._sizes = sizes == self._sizes, sizes
@@ -480,7 +491,10 @@ class Watch(context.BaseContext):
             trace = getattr(candidate, "_trace", None)
             if trace is not None and trace.recorder is getattr(self, "_recorder", None):
                 return str(trace.key)
-        raise TypeError(f"{thing!r} was not made by this watch, so there is no record of it")
+        raise TypeError(
+            f"{thing!r} was not made by this watch, so there is no record of it "
+            "(in a notebook: run the cell that made both again)"
+        )
 
     def _told(self) -> History:
         if self._state == "new":

@@ -22,7 +22,7 @@ def nobody_can_go_on(history: History) -> bool:
 
 def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
     if isinstance(what, list):
-        return _may_hear(history, key, what)
+        return _may_hear(history, key, what, start)
     if what == "acquire":
         return history.sizes.get(key, 0) + _total(history, key, "released") > _total(history, key, "acquired")
     if what == "get":
@@ -41,12 +41,14 @@ def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
     return True
 
 
-def _may_hear(history: History, key: str, what: list[Any]) -> bool:
+def _may_hear(history: History, key: str, what: list[Any], start: int) -> bool:
     """A join is hopeless as long as the joined process is; a message may be under way."""
     if what[0] == "join":
         return not history.is_alive(history.by_pid(what[1]))
     if what[0] == "receive":
-        return history.is_under_way(key, what[1])
+        ended = any(life.end is not None and life.end >= start for life in history.lives.values())
+        may_be_end_of_file = ended or _since(history, key, "closed", start)
+        return may_be_end_of_file or history.is_under_way(key, what[1])
     return True  # a send: whether it blocks depends on the size of the pipe
 
 

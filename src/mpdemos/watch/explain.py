@@ -141,7 +141,7 @@ def _names(history: History, key: str, action: str) -> str:
 
 def _told_of_event(history: History, key: str, what: str) -> str:
     through = _count(history, key, "came through")
-    waited = _count(history, key, "waits")
+    waited = _count(history, key, "waits", "waits for now")
     if not waited and not _count(history, key, "set"):
         return ""
     setters = _each(history, key, "set")
@@ -154,7 +154,7 @@ def _told_of_event(history: History, key: str, what: str) -> str:
 
 def _told_of_barrier(history: History, key: str, what: str) -> str:
     passed = _count(history, key, "passed")
-    waited = _count(history, key, "waits")
+    waited = _count(history, key, "waits", "waits for now")
     return f"{what}: {passed} of {times(waited, 'wait')} passed." if waited else ""
 
 

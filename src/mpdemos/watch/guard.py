@@ -33,9 +33,11 @@ class Guard:
         expired: Callable[[], None],
         exited: Callable[[int], None],
         hopeless: Callable[[], bool],
+        end_children: Callable[[], None],
     ) -> None:
         self._deadline = None if limit is None else time.monotonic() + limit
         self._expired, self._exited, self._hopeless = expired, exited, hopeless
+        self._end_children = end_children
         self._next_look = time.monotonic() + _LOOK
         self._over = False
         self._sentinels: dict[Any, int] = {}
@@ -63,12 +65,15 @@ class Guard:
         return self._handler is not None and self._handler.deferred
 
     def stop(self) -> None:
-        """End the thread and give SIGINT back to its former handler."""
+        """End the thread."""
         self.leave()
         self._wake.send_bytes(b"-")
         self._thread.join()
         self._wake.close()
         self._wake_reader.close()
+
+    def give_back(self) -> None:
+        """Give SIGINT back to its former handler, and to it one that came while the block was being left."""
         if self._handler is not None:
             self._handler.restore()
 
@@ -100,7 +105,10 @@ class Guard:
         return self._hopeless()
 
     def _interrupt(self) -> None:
-        if self._over or self._handler is None:
+        if self._over:
+            return
+        if self._handler is None:  # no signal reaches this thread, but what it waits for may be a child
+            self._end_children()
             return
         self._handler.armed = True
         if sys.platform == "win32":

@@ -127,6 +127,7 @@ class History:
             self._take(record)
         self._settle_pipes()
         self._close_what_the_dead_left()
+        self.began_to_matter = self._first_sight()
         self.end = max([began, *(record.time for record in records)])
 
     # --- reading ---------------------------------------------------------------------------------------
@@ -310,6 +311,15 @@ class History:
         self.unfinished = {process: what for (process, _t, _k), (_start, what) in opened.tasks.items()}
         self.spans.sort(key=lambda span: span.start)
 
+    def _first_sight(self) -> int:
+        """When the first child was there, or the parent first did anything but prepare and wait for it."""
+        prepares = {"process", "makes", "labels", "starts", "waits", "waits for now"}
+        parent = self.parent()
+        for record in self.records:
+            if record.process != parent or record.action not in prepares:
+                return max(self.began, record.time)
+        return self.began
+
     # --- asking ----------------------------------------------------------------------------------------
 
     def is_alive(self, process: str) -> bool:
@@ -331,7 +341,8 @@ class History:
     def spoken(self, key: str) -> str:
         """A resource in a sentence: "lock till", or "Lock-1" where it has no label."""
         if key in self.labels:
-            return f"{self.kinds.get(key, '').lower()} {self.labels[key]}".strip()
+            kind = re.sub("(?<=[a-z])(?=[A-Z])", " ", self.kinds.get(key, ""))  # SimpleQueue: simple queue
+            return f"{kind.lower()} {self.labels[key]}".strip()
         return key
 
     def events(self) -> list[Event]:
@@ -340,13 +351,22 @@ class History:
                 (r.time - self.began) / 1e9,
                 self.lives[r.process].name,
                 r.action,
-                self.name(r.resource),
+                self._object(r),
                 self._public(r),
                 r.thread,
             )
             for r in self.records
             if r.action not in _PRIVATE
         ]
+
+    def _object(self, record: Record) -> str:
+        """What an action was done to: a traced object, or another process."""
+        detail = record.detail
+        if isinstance(detail, dict) and "pid" in detail:
+            return self.lives[self.by_pid(detail["pid"])].name if self.by_pid(detail["pid"]) else ""
+        if isinstance(detail, list) and detail[0] == "join":
+            return self.lives[self.by_pid(detail[1])].name if self.by_pid(detail[1]) else ""
+        return self.name(record.resource)
 
     def _public(self, record: Record) -> Any:
         detail = record.detail

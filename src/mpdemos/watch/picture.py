@@ -7,8 +7,9 @@ States differ in height and outline as well as in colour; the colours are Okabe 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
-from html import escape
+from html import escape as _escape
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ class _Drawing:
         self.left = min(30 + longest * _LETTER, 320)
         self.legend = list(self._legend())
         self.top = (46 if title else 14) + 34 * (1 + self.legend[-1][0]) + 8
-        self.begin = history.began
+        self.begin = history.began_to_matter
         self.span = max(history.end - self.begin, 1)
         self.merged = 0
         self.notes: list[str] = []
@@ -194,6 +195,21 @@ class _Drawing:
         for kind in ("task", "hold", "wait"):  # a wait in the middle of a hold must be seen
             for span in self._merged(s for s in spans if s.kind == kind):
                 yield from self._draw(span, y)
+        if life.end is not None:
+            yield from self._still_held(key, life.end, y)
+
+    def _still_held(self, key: str, end: int, y: float) -> Iterator[str]:
+        """A process that ended without releasing: what it held stays held."""
+        left, right = self.x(end) + 1, self.x(self.history.end)
+        for number, resource in enumerate(self.held):
+            if key in self.history.holders.get(resource, []) and right - left > 2:
+                colour = _HOLD[number % len(_HOLD)]
+                edge: dict[str, Any] = {"stroke": colour, "stroke-width": 2, "stroke-dasharray": "2 3"}
+                yield _bar(left, right, y, 44, "#ffffff", **edge)
+                words = f"{self.history.name(resource)} stays held"
+                if right - left > len(words) * _LETTER + 150:
+                    middle: dict[str, Any] = {"text-anchor": "middle"}
+                    yield _text((left + right) / 2 + 50, y + 6, words, fill=colour, **middle)
 
     def _merged(self, spans: Iterable[Span]) -> list[Span]:
         """Spans too narrow to be told apart, as one."""
@@ -241,6 +257,8 @@ class _Drawing:
             name = f"{what[0]} {name}"
         elif what in ("get", "put"):
             name = f"{what} {name}"
+        elif room >= len(name) + len("waits for "):
+            name = f"waits for {name}"
         return name if room >= len(name) else ""
 
     # --- what crosses lanes, and what is a moment ------------------------------------------------------
@@ -290,6 +308,14 @@ class _Drawing:
         yield _text(left, y + 6, words, fill=_DEAD)
 
 
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escape(words: str) -> str:
+    """Words as HTML and SVG may hold them: a process may be called anything."""
+    return _escape(_NO_XML.sub("\ufffd", words))
+
+
 _HALO: dict[str, Any] = {"stroke-width": 4, "paint-order": "stroke"}
 
 
@@ -320,8 +346,8 @@ def _bar(left: float, right: float, y: float, height: float, fill: str, **more: 
 
 
 def _waiting(left: float, right: float, y: float) -> str:
-    if right - left < 3:
-        return _bar(left, right, y, 28, _WAIT_EDGE)  # an outline would hide it
+    if right - left < 6:  # dashes would hide it
+        return _bar(left, right, y, 28, _WAIT, stroke=_WAIT_EDGE)
     return _bar(
         left, right, y, 28, _WAIT, stroke=_WAIT_EDGE, **{"stroke-width": 2, "stroke-dasharray": "5 3"}
     )

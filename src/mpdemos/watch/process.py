@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from multiprocessing import active_children, connection, process, reduction
+from multiprocessing import active_children, connection, process, reduction, util
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +14,7 @@ from .record import Recorder
 if TYPE_CHECKING:
     from .context import Watch
 
+_LAST = -1000  # below the exit priority of every finalizer of the standard library
 _ORPHANED = 70  # the exit code of a child whose parent died; nobody is left to read it
 
 
@@ -63,7 +64,9 @@ class TracedProcess(process.BaseProcess):
             self._end("interrupts", super().interrupt)  # type: ignore[misc,unused-ignore]
 
     def _end(self, action: str, end: Callable[[], None]) -> None:
-        if self._popen is not None and not self._ended_on_purpose:  # type: ignore[attr-defined]
+        started = self._popen is not None  # type: ignore[attr-defined]
+        # An executor that breaks terminates all its workers, the one that had died before too.
+        if started and not self._ended_on_purpose and not connection.wait([self.sentinel], 0):
             self._ended_on_purpose = True
             self._recorder.note(action, "", {"pid": self.pid})
         end()
@@ -97,12 +100,17 @@ class TracedProcess(process.BaseProcess):
         _die_with_parent(parent_sentinel, self._recorder.folder)
         self.run = _noting_failure(self.run, self._recorder)  # type: ignore[method-assign]
         exitcode: int = super()._bootstrap(parent_sentinel)  # type: ignore[misc]
-        self._recorder.note("ended", "", {"exitcode": exitcode, "lost": self._recorder.lost})
         return exitcode
 
 
 def _noting_failure(run: Callable[[], Any], recorder: Recorder) -> Callable[[], Any]:
+    def ended() -> None:
+        recorder.note("ended", "", {"lost": recorder.lost})
+
     def noted() -> Any:
+        # The last finalizer: after those of the queues, which wait until their items are sent. Since
+        # Python 3.13 they run when the interpreter exits, and no longer within _bootstrap.
+        util.Finalize(None, ended, exitpriority=_LAST)
         try:
             returned = run()
         except SystemExit as end:

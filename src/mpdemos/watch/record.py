@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
+from multiprocessing import process
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ class Recorder:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self.owner = 0  # the pid of the process whose children are watched
         self.lost = 0
         self._forget()
         _recorders[folder] = self
@@ -52,13 +54,13 @@ class Recorder:
         self._torn = False
         self.process = ""
         self.in_wait = False
+        self._threads = {thread.ident for thread in threading.enumerate()}
 
     def open(self, name: str) -> None:
         """Start this process's file; ``name`` is the name that a reader of the record will see."""
         if self._fd is not None:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
-        self._threads = {thread.ident for thread in threading.enumerate()}
         try:
             self._fd = os.open(os.path.join(self.folder, self.process + ".jsonl"), _FLAGS, 0o600)
         except OSError:
@@ -98,8 +100,9 @@ class Recorder:
             self.lost += 1
 
     def waits(self, resource: str, what: Any, timeout: float | None) -> None:
-        """Note a wait. One that can end by itself "waits for now": by a timeout or by another thread."""
+        """Note a wait. One that may end by itself "waits for now": by a timeout, or somebody unwatched."""
         alone = timeout is None and not any(self._is_new(thread) for thread in threading.enumerate())
+        alone = alone and (os.getpid() == self.owner or not process._children)  # type: ignore[attr-defined]
         self.note("waits" if alone else "waits for now", resource, what)
 
     def _is_new(self, thread: threading.Thread) -> bool:

@@ -1,0 +1,1 @@
+"""The workers of the lessons: plain multiprocessing code, one module for each notebook."""

@@ -14,7 +14,7 @@ def worker_with(lock: Lock, path: Path) -> None:
     with lock, open(path, "a+") as file:
         n = 10
         while n > 1:
-            file.write("Lock acquired via with\n")
+            print("Lock acquired via with", file=file, flush=True)
             n -= 1
 
 
@@ -25,18 +25,29 @@ def worker_no_with(lock: Lock, path: Path) -> None:
         with open(path, "a+") as file:
             n = 10
             while n > 1:
-                file.write("Lock acquired directly\n")
+                print("Lock acquired directly", file=file, flush=True)
                 n -= 1
     finally:
         lock.release()
 
 
-def deposit(till: Lock, balance: Any, times: int) -> None:
+def worker_unlocked(both: Barrier, path: Path, line: str) -> None:
+    """Append nine lines without a lock, while another writer does the same at the same pace."""
+    with open(path, "a+") as file:
+        n = 10
+        while n > 1:
+            print(line, file=file, flush=True)
+            both.wait()
+            n -= 1
+
+
+def deposit(all_here: Barrier, till: Lock, balance: Any, times: int) -> None:
     """Add 1 to the balance, so often: read, count, write, all while holding the till."""
+    all_here.wait()
     for _ in range(times):
         with till:
             seen = balance.value
-            time.sleep(0.003)  # a teller counts the money
+            time.sleep(0.03)  # a teller counts the money
             balance.value = seen + 1
 
 
@@ -44,9 +55,9 @@ def deposit_unlocked(both: Barrier, balance: Any, times: int) -> None:
     """The same without a lock, at the worst moment: everybody has read before anybody writes."""
     for _ in range(times):
         seen = balance.value
-        both.wait()
+        both.wait()  # both have read
         balance.value = seen + 1
-        both.wait()
+        both.wait()  # both have written
 
 
 def deposit_value(balance: Synchronized[int], times: int) -> None:
@@ -57,18 +68,23 @@ def deposit_value(balance: Synchronized[int], times: int) -> None:
 
 
 def transfer(first: Lock, second: Lock, both: Barrier) -> None:
-    """Take one account, then the other, when both tellers hold their first one: a deadlock."""
+    """Acquire one account, then the other, when both tellers hold their first one: a deadlock."""
     with first:
         both.wait()
         with second:
             pass
 
 
-def transfer_in_order(locks: list[Lock], accounts: Any, source: int, target: int) -> None:
-    """Move 1 between two accounts, taking the lower lock first, as everybody does."""
-    with locks[min(source, target)], locks[max(source, target)]:
-        accounts[source] -= 1
-        accounts[target] += 1
+def transfer_in_order(locks: list[Lock], accounts: Any, source: int, target: int, times: int) -> None:
+    """Move 1 between two accounts, so often, acquiring the lower lock first, as everybody does."""
+    if source == target:
+        return  # the same lock twice would wait for itself
+    for _ in range(times):
+        with locks[min(source, target)]:
+            time.sleep(0.001)  # time for the other one to get in between, if the order were wrong
+            with locks[max(source, target)]:
+                accounts[source] -= 1
+                accounts[target] += 1
 
 
 def hold_and_wait(lock: Lock, held: Event) -> None:
@@ -80,7 +96,7 @@ def hold_and_wait(lock: Lock, held: Event) -> None:
 
 
 def count_down(lock: RLock, n: int, done: Any) -> None:
-    """Call itself while holding the lock: an RLock lets its owner in again."""
+    """Call itself while holding the lock: only an RLock lets its owner in again."""
     with lock:
         done.value += 1
         if n > 1:

@@ -1,0 +1,251 @@
+"""The sentences: what a history is told as, whether it was recorded or made by hand."""
+
+import random
+
+import pytest
+import watchworkers
+from watchtools import Story
+
+from mpdemos import watch
+from mpdemos.watch.errors import how_it_ended
+from mpdemos.watch.explain import explain, listed, stuck, times
+from mpdemos.watch.history import natural
+
+
+def test_nothing_happened():
+    with watch() as mp:
+        pass
+    assert mp.explain() == "No process was started."
+    assert str(mp.timeline()) == "No process was started."
+
+
+def test_a_watched_block_is_told_the_same_every_time(method):
+    told = set()
+    for _ in range(2):
+        with watch(method) as mp:
+            till = mp.Lock()
+            mp.label(till=till)
+            tellers = [
+                mp.Process(target=watchworkers.hold_once, args=(till,), name=f"teller-{n}") for n in (1, 2, 3)
+            ]
+            for teller in tellers:
+                teller.start()
+            for teller in tellers:
+                teller.join()
+        told.add(mp.explain())
+    assert told == {
+        "MainProcess started 3 processes: teller-1, teller-2 and teller-3.\n"
+        "Each ended with exit code 0.\n"
+        "lock till was acquired 3 times (teller-1 1, teller-2 1, teller-3 1), by at most 1 at once."
+    }
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "sentence"),
+    [
+        (0, "It ended with exit code 0."),
+        (3, "p ended with exit code 3."),
+        (-9, "p was killed by SIGKILL (exit code -9)."),
+        (-15, "p was killed by SIGTERM (exit code -15)."),
+    ],
+)
+def test_how_a_process_ended(exitcode, sentence):
+    story = Story()
+    story.meet("p")
+    story.end("p", exitcode)
+    assert explain(story.history()) == f"MainProcess started 1 process: p.\n{sentence}"
+
+
+def test_exit_codes_in_words():
+    assert how_it_ended(None) == "was still running"
+    assert how_it_ended(0) == "ended with exit code 0"
+    assert how_it_ended(-200) == "was killed by signal 200"
+
+
+def test_a_process_that_the_parent_ended():
+    story = Story()
+    story.meet("p")
+    story.note("MainProcess", "terminates", detail={"pid": story.pids["p"]})
+    story.end("p", -15)
+    assert "p was ended by MainProcess." in explain(story.history())
+
+
+def test_a_record_that_breaks_off_is_told():
+    story = Story()
+    story.meet("p")
+    story.note("MainProcess", "sees the end of", detail={"pid": story.pids["p"]})
+    story.note("MainProcess", "reaps", detail={"pid": story.pids["p"], "exitcode": 0})  # and no "ended"
+    assert "The record of p is not complete: not every event could be written." in explain(story.history())
+
+
+def test_a_lock_that_is_never_released():
+    story = Story()
+    story.meet("p")
+    story.make("Lock-1", "Lock", 1)
+    story.note("p", "acquired", "Lock-1")
+    story.end("p")
+    assert explain(story.history(till="Lock-1")).endswith(
+        "Lock-1 was acquired 1 time (p 1), by at most 1 at once. Never released by p, which has ended."
+    ) or "lock till was acquired 1 time (p 1)" in explain(story.history(till="Lock-1"))
+
+
+def test_an_event_a_condition_and_a_barrier():
+    with watch() as mp:
+        bell, condition, line = mp.Event(), mp.Condition(), mp.Barrier(1)
+        mp.label(bell=bell, news=condition, line=line)
+        bell.set()
+        bell.wait()
+        bell.clear()
+        bell.wait(0.001)
+        with condition:
+            condition.notify()
+            condition.wait(0.001)
+        line.wait()
+    told = mp.explain().splitlines()
+    assert "event bell was set 1 time (MainProcess 1), cleared 1 time; 1 of 2 waits came through." in told
+    assert "condition news was notified by MainProcess; 0 of 1 wait were notified." in told
+    assert "barrier line: 1 of 1 wait passed." in told
+
+
+def test_what_was_made_and_not_used_is_not_told():
+    with watch() as mp:
+        for make in (mp.Lock, mp.RLock, mp.Event, mp.Condition, mp.Queue, mp.Pipe, mp.SimpleQueue):
+            make()
+    assert mp.explain() == "No process was started."
+
+
+def test_many_processes_are_not_all_named():
+    story = Story()
+    for number in range(40):
+        story.meet(f"worker-{number}")
+        story.end(f"worker-{number}")
+    first = explain(story.history()).splitlines()[0]
+    assert first.startswith("MainProcess started 40 processes: worker-0, worker-1, ")
+    assert first.endswith("worker-9 and 30 more.")
+
+
+def test_a_reused_pid_is_another_process():
+    story = Story()
+    story.meet("first")
+    story.end("first")
+    story.pids["second"] = story.pids["first"]
+    story.note(
+        "MainProcess", "starts", detail={"pid": story.pids["first"], "name": "second", "worker_of": ""}
+    )
+    key = f"{story.pids['first']}-2"
+    detail = {"name": "second", "pid": story.pids["first"], "parent": 100}
+    story.note("second", "process", detail=detail)
+    story.records[-1] = story.records[-1]._replace(process=key)
+    history = story.history()
+    assert [history.lives[k].name for k in history.order()] == ["MainProcess", "first", "second"]
+
+
+def test_a_child_may_be_heard_before_its_parent_says_that_it_started_it():
+    story = Story()
+    story.meet("p")
+    story.end("p")
+    starts, process = story.records[1], story.records[2]
+    story.records[1:3] = [process._replace(time=starts.time), starts._replace(time=process.time)]
+    assert explain(story.history()) == "MainProcess started 1 process: p.\nIt ended with exit code 0."
+
+
+def test_any_mixture_of_records_is_told_without_an_error():
+    """What a torn or strange record says may be wrong, but must not stop anybody."""
+    chance = random.Random(1)
+    actions = [
+        "acquired",
+        "released",
+        "not released",
+        "waits",
+        "gave up",
+        "set",
+        "got",
+        "put",
+        "done",
+        "returned",
+    ]
+    for _ in range(200):
+        story = Story()
+        for name in ("a", "b"):
+            story.meet(name)
+        for key, kind in (("Lock-1", "Lock"), ("Queue-1", "Queue"), ("Event-1", "Event")):
+            story.make(key, kind, 1)
+        for _step in range(20):
+            key = chance.choice(["Lock-1", "Queue-1", "Event-1", "Never-made"])
+            detail = chance.choice(["acquire", "get", "put", "set", None])
+            story.note(chance.choice("ab"), chance.choice(actions), key, detail)
+        history = story.history()
+        assert explain(history)
+        assert stuck(history, 1)
+        assert history.most_at_once("Lock-1") <= 20
+
+
+# The wait-for graph, by hand
+
+
+def test_a_cycle_of_three():
+    story = Story()
+    for number in (1, 2, 3):
+        story.meet(f"p{number}")
+        story.make(f"Lock-{number}", "Lock", 1)
+        story.note(f"p{number}", "acquired", f"Lock-{number}")
+    for number in (1, 2, 3):
+        story.note(f"p{number}", "waits", f"Lock-{number % 3 + 1}", "acquire")
+    text = stuck(story.history(), 10)
+    assert text.splitlines() == [
+        "The block did not end within its limit of 10 seconds.",
+        "p1 waits for Lock-2, held by p2; p2 waits for Lock-3, held by p3; "
+        "p3 waits for Lock-1, held by p1: a deadlock.",
+    ]
+
+
+def test_a_chain_is_no_deadlock():
+    story = Story()
+    for name in ("p1", "p2"):
+        story.meet(name)
+    story.make("Lock-1", "Lock", 1)
+    story.note("p1", "acquired", "Lock-1")
+    story.note("p2", "waits", "Lock-1", "acquire")
+    text = stuck(story.history(), 1)
+    assert "limit of 1 second.\np2 waits for Lock-1, held by p1." in text
+    assert "deadlock" not in text
+
+
+def test_a_wait_that_is_over_is_not_told():
+    story = Story()
+    story.meet("p")
+    story.make("Event-1", "Event")
+    story.note("p", "waits", "Event-1", "set")
+    story.note("p", "came through", "Event-1", "set")
+    assert "No process waits for another one" in stuck(story.history(), 1)
+
+
+def test_somebody_awake_may_still_do_it():
+    story = Story()
+    story.meet("p")
+    story.make("Event-1", "Event")
+    story.note("p", "waits", "Event-1", "set")
+    assert stuck(story.history(), 1).endswith("p waits for Event-1 to be set.")
+    story.note("MainProcess", "waits", "", ["join", story.pids["p"]])
+    text = stuck(story.history(), 1)
+    assert "p waits for Event-1 to be set; nobody who could set it is alive or awake." in text
+
+
+def test_the_dead_do_not_wait():
+    story = Story()
+    story.meet("p")
+    story.make("Queue-1", "Queue")
+    story.note("p", "waits", "Queue-1", "get")
+    story.end("p", -9)
+    text = stuck(story.history(), 1)
+    assert "p waits" not in text
+    assert "p was killed by SIGKILL (exit code -9)" in text
+
+
+# Words
+
+
+def test_lists_counts_and_numbers_in_words():
+    assert [listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert (times(1, "time"), times(2, "time")) == ("1 time", "2 times")
+    assert sorted(["p-10", "p-9", "p", "a"], key=natural) == ["a", "p", "p-9", "p-10"]

@@ -1,0 +1,551 @@
+"""Promise 3: a block that would never end is ended, and says who waited for what.
+
+Where a hang is built, `expire_when` lets the limit be reached as soon as the hang is there: what is tested is
+what the block says, and no clock can get in the way. The tests of the clock itself come first.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+import watchworkers
+from watchtools import (
+    METHODS,
+    all_wait,
+    expire_when,
+    expire_when_last,
+    last_actions,
+    posix_only,
+    wait_until,
+)
+
+from mpdemos import Stuck, watch
+
+LIMIT = 0.4
+SAFETY = 2.0  # seconds that ending a block may take; it takes a fraction of that
+
+
+def start(mp, target, *args, name):
+    child = mp.Process(target=target, args=args, name=name)
+    child.start()
+    return child
+
+
+def block_in_acquire(mp):
+    lock = mp.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def block_in_get(mp):
+    mp.Queue().get()
+
+
+def block_in_simple_get(mp):
+    mp.SimpleQueue().get()
+
+
+def block_in_full_put(mp):
+    items = mp.Queue(1)
+    items.put(1)
+    items.put(2)
+
+
+def block_in_map(mp):
+    with mp.Pool(1) as pool:
+        pool.map(time.sleep, [1000])
+
+
+def block_in_join(mp):
+    start(mp, watchworkers.sleep_for_ever, name="sleeper").join()
+
+
+def block_in_event(mp):
+    mp.Event().wait()
+
+
+def block_in_condition(mp):
+    condition = mp.Condition()
+    with condition:
+        condition.wait()
+
+
+def block_in_barrier(mp):
+    mp.Barrier(2).wait()
+
+
+def block_in_recv(mp):
+    here, _there = mp.Pipe()
+    here.recv()
+
+
+def block_in_sleep(mp):
+    time.sleep(1000)
+
+
+def block_in_work(mp):
+    while True:
+        pass
+
+
+BLOCKERS = [value for name, value in list(globals().items()) if name.startswith("block_in_")]
+METHOD_MATTERS = (block_in_join, block_in_map)
+
+
+# The clock
+
+
+@pytest.mark.parametrize("block", BLOCKERS, ids=lambda block: block.__name__)
+def test_the_limit_ends_a_blocked_parent(block):
+    began = time.monotonic()
+    with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
+        block(mp)
+    took = time.monotonic() - began
+    assert took >= LIMIT
+    assert took < LIMIT + SAFETY
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("block", METHOD_MATTERS, ids=lambda block: block.__name__)
+def test_the_limit_ends_a_parent_that_waits_for_its_children(block, method):
+    with pytest.raises(Stuck, match=r"within its limit of 0\.4 seconds"), watch(method, limit=LIMIT) as mp:
+        block(mp)
+
+
+def test_the_limit_ends_a_block_whose_child_never_ends(method):
+    with pytest.raises(Stuck, match="No process waits for another one"), watch(method, limit=LIMIT) as mp:
+        start(mp, watchworkers.sleep_for_ever, name="sleeper")
+
+
+@posix_only
+def test_the_limit_ends_a_child_that_ignores_signals(method):
+    with pytest.raises(Stuck), watch(method, limit=30) as mp:
+        started = mp.Event()
+        child = start(mp, watchworkers.sleep_deaf, started, name="deaf")
+        started.wait()
+        expire_when_last(mp, all_wait("MainProcess"))
+        child.join()
+
+
+def test_a_block_that_ends_in_time_is_not_stuck():
+    with watch(limit=LIMIT) as mp:
+        mp.Event().wait(0.01)
+    time.sleep(LIMIT)
+
+
+def test_without_a_limit_nothing_is_ended():
+    with watch(limit=None) as mp:
+        assert mp.Event().wait(2 * LIMIT) is False
+        assert mp._guard.left() is None
+
+
+def test_code_that_catches_exceptions_does_not_swallow_the_limit():
+    with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
+        while True:
+            with contextlib.suppress(Exception):
+                mp.Event().wait()
+
+
+def test_code_that_catches_everything_is_interrupted_again():
+    caught = []
+    with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
+        for _ in range(3):
+            try:
+                mp.Event().wait()
+            except BaseException as error:
+                caught.append(error)
+    assert len(caught) == 3
+
+
+def test_an_error_while_the_limit_unwinds_the_block_is_still_the_limit():
+    with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
+        lock = mp.Lock()
+        try:
+            mp.Event().wait()
+        finally:
+            lock.release()  # ValueError: it was not acquired
+
+
+def test_the_limit_in_another_thread_ends_the_children(method):
+    raised = []
+
+    def block():
+        try:
+            with watch(method, limit=LIMIT) as mp:
+                block_in_join(mp)
+        except Stuck as stuck:
+            raised.append(stuck)
+
+    thread = threading.Thread(target=block, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "the limit did not end the child that the thread waits for"
+    assert len(raised) == 1
+
+
+# Who waits for what
+
+
+def stuck(mp_block, **options):
+    """The message of the Stuck that `mp_block(mp)` ends with."""
+    with pytest.raises(Stuck) as caught, watch(limit=30, **options) as mp:
+        mp_block(mp)
+    text = str(caught.value)
+    assert text.startswith(("The block did not end within its limit of 30 seconds.", "Nobody can go on:"))
+    return text
+
+
+def test_a_deadlock_names_processes_locks_and_the_cycle(method):
+    def deadlock(mp):
+        a, b, both = mp.Lock(), mp.Lock(), mp.Barrier(2)
+        mp.label(a=a, b=b)
+        first = start(mp, watchworkers.take_both, a, b, both, name="teller-1")
+        start(mp, watchworkers.take_both, b, a, both, name="teller-2")
+        expire_when_last(mp, all_wait("MainProcess", "teller-1", "teller-2"))
+        first.join()
+
+    text = stuck(deadlock, method=method)
+    assert "teller-1 waits for lock b, held by teller-2" in text
+    assert "teller-2 waits for lock a, held by teller-1" in text
+    assert ": a deadlock." in text
+    assert "MainProcess waits to join teller-1." in text
+
+
+def test_a_lock_taken_twice_is_a_deadlock_with_itself():
+    def twice(mp):
+        lock = mp.Lock()
+        mp.label(till=lock)
+        child = start(mp, watchworkers.hold_twice, lock, name="teller")
+        expire_when_last(mp, all_wait("MainProcess", "teller"))
+        child.join()
+
+    assert "teller waits for lock till, which it holds itself: a deadlock with itself." in stuck(twice)
+
+
+def test_a_lock_whose_holder_has_ended():
+    def died(mp):
+        lock = mp.Lock()
+        mp.label(till=lock)
+        start(mp, watchworkers.take_and_die, lock, name="thief").join()
+        child = start(mp, watchworkers.hold_once, lock, name="teller")
+        expire_when_last(mp, all_wait("MainProcess", "teller"))
+        child.join()
+
+    assert "teller waits for lock till, held by thief, which was killed" in stuck(died)
+
+
+def test_a_semaphore():
+    def starve(mp):
+        semaphore, taken = mp.Semaphore(1), mp.Event()
+        mp.label(door=semaphore)
+        start(mp, watchworkers.keep, semaphore, taken, name="guest-1")
+        taken.wait()
+        child = start(mp, watchworkers.hold_once, semaphore, name="guest-2")
+        expire_when_last(mp, all_wait("MainProcess", "guest-2"))
+        child.join()
+
+    assert "guest-2 waits for semaphore door, held by guest-1." in stuck(starve)
+
+
+def test_consumers_that_nobody_feeds(method):
+    def starve(mp):
+        orders = mp.Queue()
+        mp.label(orders=orders)
+        children = [start(mp, watchworkers.consume, orders, name=f"consumer-{n}") for n in (1, 2, 3)]
+        expire_when_last(mp, all_wait("MainProcess", "consumer-1", "consumer-2", "consumer-3"))
+        for child in children:
+            child.join()
+
+    assert (
+        "consumer-1, consumer-2 and consumer-3 wait for an item from queue orders; "
+        "nobody who could put is alive or awake." in stuck(starve, method=method)
+    )
+
+
+def test_a_producer_whose_consumer_is_gone():
+    def flood(mp):
+        orders = mp.Queue(2)
+        mp.label(orders=orders)
+        child = start(mp, watchworkers.produce, orders, range(5), name="producer")
+        expire_when_last(mp, all_wait("MainProcess", "producer"))
+        child.join()
+
+    assert "producer waits for room in queue orders; nobody who could get is alive or awake." in stuck(flood)
+
+
+def test_join_before_drain(method):
+    def join_first(mp):
+        results = mp.Queue()
+        mp.label(results=results)
+        writer = start(mp, watchworkers.produce, results, [bytes(1 << 20)], name="writer")
+        expire_when_last(mp, {"MainProcess": "waits", "writer": "returned"})
+        writer.join()
+
+    text = stuck(join_first, method=method)
+    assert "MainProcess waits to join writer." in text
+    assert "writer waits for its queue results to be drained" in text
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_both_ends_of_a_pipe_wait_to_send(method):
+    def send_both_ways(mp):
+        here, there = mp.Pipe()
+        mp.label(wire=here)
+        start(mp, watchworkers.send_bytes, there, 1 << 24, name="talker")
+        expire_when_last(mp, all_wait("MainProcess", "talker"))
+        here.send_bytes(bytes(1 << 24))
+
+    text = stuck(send_both_ways, method=method)
+    assert "MainProcess waits to send on pipe wire, and so does talker at the other end." in text
+    assert "talker waits to send on pipe wire, and so does MainProcess at the other end." in text
+
+
+def test_both_ends_of_a_pipe_wait_to_receive():
+    def listen_both_ways(mp):
+        here, there = mp.Pipe()
+        start(mp, watchworkers.echo, there, 1, name="listener")
+        expire_when_last(mp, all_wait("MainProcess", "listener"))
+        here.recv()
+
+    assert "MainProcess waits to receive on Pipe-1, and so does listener at the other end." in stuck(
+        listen_both_ways
+    )
+
+
+def test_an_event_that_nobody_sets():
+    def forget(mp):
+        bell = mp.Event()
+        mp.label(bell=bell)
+        child = start(mp, watchworkers.wait_for, bell, name="guest")
+        expire_when_last(mp, all_wait("MainProcess", "guest"))
+        child.join()
+
+    assert "guest waits for event bell to be set; nobody who could set it is alive or awake." in stuck(forget)
+
+
+def test_a_condition_that_nobody_notifies():
+    def forget(mp):
+        ready = mp.Condition()
+        mp.label(ready=ready)
+        child = start(mp, watchworkers.wait_notified, ready, name="waiter")
+        expire_when_last(mp, {"MainProcess": "waits", "waiter": "released"})  # it lets its lock go, and waits
+        child.join()
+
+    assert (
+        "waiter waits for a notification of condition ready; nobody who could notify is alive or awake."
+        in stuck(forget)
+    )
+
+
+def test_a_barrier_that_one_does_not_reach():
+    def miss(mp):
+        line = mp.Barrier(3)
+        mp.label(line=line)
+        children = [start(mp, watchworkers.wait_for, line, name=f"runner-{n}") for n in (1, 2)]
+        expire_when_last(mp, all_wait("MainProcess", "runner-1", "runner-2"))
+        children[0].join()
+
+    assert "runner-1 and runner-2 wait at barrier line for the others; " in stuck(miss)
+
+
+def test_a_task_that_nobody_marks_as_done():
+    def forget(mp):
+        jobs = mp.JoinableQueue()
+        mp.label(jobs=jobs)
+        jobs.put(1)
+        start(mp, watchworkers.get_all, jobs, 1, name="worker").join()
+        expire_when_last(mp, all_wait("MainProcess"))
+        jobs.join()
+
+    assert "MainProcess waits for every item of joinablequeue jobs to be marked by task_done()" in stuck(
+        forget
+    )
+
+
+# Pools that lose a result
+
+
+@posix_only
+def test_a_pool_whose_worker_is_killed(method):
+    def lose(mp):
+        pool = mp.Pool(2)
+        mp.label(workers=pool)
+        expire_when(
+            mp, lambda: any(life.worker_of and life.end is not None for life in mp._told().lives.values())
+        )
+        pool.map(watchworkers.die_on_three, range(6), chunksize=1)
+
+    text = stuck(lose, method=method)
+    assert "MainProcess waits for a result from pool workers" in text
+    assert "was running die_on_three when it ended: that task is lost" in text
+
+
+def test_a_pool_whose_initializer_fails():
+    def fail(mp):
+        pool = mp.Pool(2, watchworkers.fail)
+        expire_when(
+            mp,
+            lambda: sum(1 for life in mp._told().lives.values() if life.exitcode == 1) >= 3,
+        )
+        pool.map(watchworkers.square, range(6))
+
+    text = stuck(fail)
+    assert "MainProcess waits for a result from Pool-1" in text
+    assert "RuntimeError: no ink left" in text
+    assert "more ended the same way" in text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pool_whose_result_cannot_be_read(method):
+    def garble(mp):
+        pool = mp.Pool(1)
+        expire_when(mp, lambda: not pool._result_handler.is_alive())
+        pool.map(watchworkers.give_unreadable, [1])
+
+    text = stuck(garble, method=method)
+    assert "Pool-1 lost a result that could not be unpickled: RuntimeError: no ink left." in text
+    assert "The pool's thread that receives results has died: no result will arrive any more." in text
+
+
+def test_an_item_that_cannot_be_pickled_is_named():
+    def lose(mp):
+        items = mp.Queue()
+        mp.label(items=items)
+        items.put(lambda: 0)
+        expire_when(mp, lambda: any(event.action == "lost" for event in mp.events))
+        items.get()
+
+    assert re.search("queue items lost an item that could not be pickled: .*lambda", stuck(lose))
+
+
+# Before the limit: when it is proved that nobody can go on
+
+
+def test_a_proved_deadlock_is_ended_before_the_limit(method):
+    began = time.monotonic()
+    with pytest.raises(Stuck) as caught, watch(method, limit=60) as mp:
+        a, b, both = mp.Lock(), mp.Lock(), mp.Barrier(2)
+        children = [
+            start(mp, watchworkers.take_both, a, b, both, name="teller-1"),
+            start(mp, watchworkers.take_both, b, a, both, name="teller-2"),
+        ]
+        for child in children:
+            child.join()
+    assert time.monotonic() - began < 30
+    text = str(caught.value)
+    assert text.startswith("Nobody can go on: every process waits for another one.\n")
+    assert ": a deadlock." in text
+
+
+def test_looking_for_a_deadlock_reaps_no_child():
+    """Two threads that wait for one child: the slower one would take it for alive, and lose its exit code."""
+    with watch(limit=30) as mp:
+        first = start(mp, watchworkers.nothing, name="first")
+        second = start(mp, time.sleep, 0.7, name="second")
+        second.join()
+        assert first._popen.returncode is None
+
+
+# Whoever may still wake up is waited for. A stopped process stands for one that a busy machine does not run.
+
+
+def wake_by_release(mp):
+    lock = mp.Lock()
+    lock.acquire()
+    return watchworkers.hold_once, (lock,), lock.release
+
+
+def wake_by_semaphore(mp):
+    semaphore = mp.Semaphore(1)
+    semaphore.acquire()
+    return watchworkers.hold_once, (semaphore,), semaphore.release
+
+
+def wake_by_set(mp):
+    event = mp.Event()
+    return watchworkers.wait_for, (event,), event.set
+
+
+def wake_by_put(mp):
+    items = mp.Queue()
+    return watchworkers.get_all, (items, 1), lambda: items.put(1)
+
+
+def wake_by_get(mp):
+    items = mp.Queue(1)
+    items.put(1)
+    return watchworkers.produce, (items, [2]), items.get
+
+
+def wake_by_notify(mp):
+    condition = mp.Condition()
+
+    def notify():
+        with condition:
+            condition.notify()
+
+    return watchworkers.wait_notified, (condition,), notify
+
+
+def wake_by_coming(mp):
+    barrier = mp.Barrier(2)
+    return watchworkers.wait_for, (barrier,), barrier.wait
+
+
+def wake_by_send(mp):
+    here, there = mp.Pipe()
+    return watchworkers.echo, (there, 1), lambda: here.send(1)
+
+
+def wake_by_end_of_file(mp):
+    reader, writer = mp.Pipe(duplex=False)
+
+    def close():
+        reader.close()
+        writer.close()
+
+    return watchworkers.receive_until_end, (reader,), close
+
+
+WAKERS = [value for name, value in list(globals().items()) if name.startswith("wake_by_")]
+
+
+@posix_only
+@pytest.mark.parametrize("wake_by", WAKERS, ids=lambda wake_by: wake_by.__name__)
+def test_a_process_that_is_about_to_wake_up_is_waited_for(wake_by):
+    with watch("spawn", limit=30) as mp:
+        target, args, wake = wake_by(mp)
+        child = start(mp, target, *args, name="sleeper")
+        wait_until(lambda: last_actions(mp).get("sleeper") in ("waits", "released"))
+        os.kill(child.pid, signal.SIGSTOP)
+        going_on = subprocess.Popen(["sh", "-c", f"sleep 1; kill -CONT {child.pid}"])
+        wake()
+        child.join()
+        going_on.wait()
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_process_that_waits_for_an_unwatched_one_is_waited_for(method):
+    with watch(method, limit=30) as mp:
+        event = mp.Event()
+        child = start(mp, watchworkers.wait_for_own_child, event, method, name="middle")
+        child.join()
+    assert child.exitcode == 0
+
+
+def test_a_parent_that_waits_for_a_thread_of_its_own_is_waited_for():
+    with watch(limit=30) as mp:
+        event = mp.Event()
+        threading.Timer(1, event.set).start()
+        assert event.wait() is True
+
+
+def test_a_parent_that_waits_with_a_timeout_is_waited_for():
+    with watch(limit=30) as mp:
+        assert mp.Event().wait(1) is False

@@ -1,0 +1,204 @@
+"""Promise 5: after the block no child is alive and no folder is there, however the block was left.
+
+The fixture `nothing_is_left` looks after every test of this folder; the tests here give it something to find.
+"""
+
+import signal
+import time
+
+import psutil
+import pytest
+import watchworkers
+from watchtools import METHODS, posix_only, running, script, wait_until
+
+from mpdemos import Stuck, watch
+
+SAFETY = 10.0  # seconds that orphans may take to end; they take a fraction of one
+
+
+def gone(pid):
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def started_pids(mp):
+    return [event.detail["pid"] for event in mp.events if event.action == "starts"]
+
+
+def test_forgotten_joins(method):
+    with watch(method) as mp:
+        children = [mp.Process(target=watchworkers.nothing) for _ in range(3)]
+        for child in children:
+            child.start()
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    assert all(gone(pid) for pid in started_pids(mp))
+
+
+def test_a_forgotten_daemon(method):
+    with watch(method) as mp:
+        started = mp.Event()
+        child = mp.Process(target=watchworkers.sleep_in, args=(started,), daemon=True)
+        child.start()
+        started.wait()
+    assert gone(child.pid)
+
+
+@posix_only
+def test_a_forgotten_daemon_that_is_deaf():
+    with pytest.raises(Stuck), watch(limit=0.5) as mp:  # it may not end by itself, so the limit has to do it
+        started = mp.Event()
+        child = mp.Process(target=watchworkers.sleep_deaf, args=(started,), daemon=True)
+        child.start()
+        started.wait()
+    assert gone(child.pid)
+
+
+def test_an_open_pool(method):
+    with watch(method) as mp:
+        pool = mp.Pool(2)
+        assert pool.map(watchworkers.square, range(4)) == [0, 1, 4, 9]
+    assert len(started_pids(mp)) == 2
+    assert all(gone(pid) for pid in started_pids(mp))
+
+
+def test_a_pool_with_work_left(method):
+    with watch(method) as mp:
+        pool = mp.Pool(2)
+        started = mp.Manager().Event()
+        pool.apply_async(watchworkers.sleep_in, (started,))
+        started.wait()
+    assert all(gone(pid) for pid in started_pids(mp))
+
+
+def test_a_manager(method):
+    with watch(method) as mp:
+        numbers = mp.Manager().list([1])
+        numbers.append(2)
+        assert list(numbers) == [1, 2]
+    assert len(started_pids(mp)) == 1
+    assert all(gone(pid) for pid in started_pids(mp))
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_exception_ends_the_children(error, method):
+    with pytest.raises(error), watch(method) as mp:
+        started = mp.Event()
+        mp.Manager()
+        mp.Pool(1)
+        child = mp.Process(target=watchworkers.sleep_in, args=(started,))
+        child.start()
+        started.wait()
+        raise error
+    assert len(started_pids(mp)) == 3
+    assert all(gone(pid) for pid in started_pids(mp))
+
+
+def test_a_watch_that_cannot_be_entered_leaves_nothing():
+    with watch() as mp, pytest.raises(RuntimeError, match="used once"):
+        mp.__enter__()
+
+
+def test_a_process_that_never_started_is_no_trouble():
+    with watch() as mp:
+        mp.Process(target=watchworkers.nothing)
+    assert started_pids(mp) == []
+
+
+# Signals to a whole program
+
+PROGRAM = """
+import watchworkers
+from mpdemos import watch
+
+def main(method, where):
+    with watch(method, limit=None) as mp:
+        manager = mp.Manager()
+        pool = mp.Pool(1)
+        started = [mp.Event() for _ in range(2)]
+        children = [
+            mp.Process(target=watchworkers.sleep_in, args=(event,), name=f"sleeper-{n}")
+            for n, event in enumerate(started)
+        ]
+        for child in children:
+            child.start()
+        for event in started:
+            event.wait()
+        if where == "leaving":
+            let_finish = mp._let_finish
+            def tell():
+                print("ready")
+                let_finish()
+            mp._let_finish = tell
+        else:
+            print("ready")
+            children[0].join()
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("everybody", [False, True], ids=["alone", "with children"])
+@pytest.mark.parametrize("where", ["inside", "leaving"])
+def test_ctrl_c_ends_everything(tmp_path, method, where, everybody):
+    with running(script(tmp_path, PROGRAM), method, where) as run:
+        run.await_line("ready")
+        run.send(signal.SIGINT, everybody)
+        code, told = run.end()
+        wait_until(lambda: not run.processes(), SAFETY)  # the library's helpers need a moment
+        assert "KeyboardInterrupt" in told
+        assert code == -signal.SIGINT
+        assert run.folders() == []
+
+
+@posix_only
+@pytest.mark.parametrize("where", ["inside", "leaving"])
+def test_orphans_end_by_themselves(tmp_path, method, where):
+    with running(script(tmp_path, PROGRAM), method, where) as run:
+        run.await_line("ready")
+        # The parent and two sleepers; inside the block also a manager and a pool's worker.
+        assert len(run.processes()) >= (5 if where == "inside" else 3)
+        assert len(run.folders()) == 1
+        run.send(signal.SIGKILL)
+        run.wait()
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert run.folders() == []
+
+
+FAMILY = """
+import watchworkers
+from mpdemos import watch
+
+if __name__ == "__main__":
+    with watch(sys.argv[1]) as mp:
+        started = mp.Event()
+        child = mp.Process(target=watchworkers.sleep_with_child, args=(started,))
+        child.start()
+        started.wait()
+        print("ready")
+        child.join()
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("method", METHODS)
+def test_an_orphan_takes_its_own_children_along(tmp_path, method):
+    with running(script(tmp_path, FAMILY), method) as run:
+        run.await_line("ready")
+        run.send(signal.SIGKILL)
+        run.wait()
+        wait_until(lambda: not run.processes(), SAFETY)
+
+
+@posix_only
+def test_without_a_watch_orphans_would_stay(tmp_path):
+    """The tests above can fail: this is what the plain library does."""
+    plain = PROGRAM.replace("from mpdemos import watch", "import contextlib, multiprocessing").replace(
+        "watch(method, limit=None)", "contextlib.nullcontext(multiprocessing.get_context(method))"
+    )
+    with running(script(tmp_path, plain), "spawn", "inside") as run:
+        run.await_line("ready")
+        run.send(signal.SIGKILL)
+        run.wait()
+        time.sleep(1)
+        assert len(run.processes()) >= 2

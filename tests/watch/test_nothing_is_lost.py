@@ -1,0 +1,203 @@
+"""Promise 2: each process's record is complete up to its death, or the explanation says that it is not."""
+
+import errno
+import json
+import os
+import random
+import signal
+import stat
+import tempfile
+import threading
+from multiprocessing import sharedctypes
+
+import pytest
+import watchworkers
+from watchtools import Story, posix_only, wait_until
+
+from mpdemos import watch
+from mpdemos.watch.explain import explain
+from mpdemos.watch.record import Recorder, read
+
+NOT_COMPLETE = "is not complete: not every event could be written"
+
+
+# Killed
+
+
+@posix_only
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_killed_child_keeps_every_record(method, attempt):
+    written = sharedctypes.RawValue("q", 0)
+    enough = random.randrange(1, 3000)
+    with watch(method, check=False) as mp:
+        event = mp.Event()
+        child = mp.Process(target=watchworkers.count_records, args=(event, written), name="writer")
+        child.start()
+        wait_until(lambda: written.value >= enough)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+    kept = sum(1 for e in mp.events if (e.process, e.action) == ("writer", "set"))
+    assert kept - written.value in (0, 1)  # it dies between the record and the count, or elsewhere
+    assert "writer was killed by SIGKILL" in mp.explain()
+
+
+def test_a_torn_last_line_costs_one_record(tmp_path):
+    whole = b'[5,"","acquired","Lock-1",null]\n[6,"","released","Lock-1",null]\n'
+    for torn in (b"[7", b'[7,"","acq', b'[7,"","acquired","Lock-1",nul', b'{"a": 1}', b"\xff\xfe", b"[]"):
+        (tmp_path / "100-1.jsonl").write_bytes(whole + torn)
+        records, unreadable = read(tmp_path)
+        assert [(r.time, r.process, r.action) for r in records] == [
+            (5, "100-1", "acquired"),
+            (6, "100-1", "released"),
+        ]
+        assert unreadable == 1
+
+
+def test_a_torn_line_in_the_middle_costs_no_other_one(tmp_path):
+    (tmp_path / "1-1.jsonl").write_bytes(b'[1,"","a","",null]\n[2,"","b\n[3,"","c","",null]\n')
+    records, unreadable = read(tmp_path)
+    assert [record.action for record in records] == ["a", "c"]
+    assert unreadable == 1
+
+
+def test_an_explanation_says_that_lines_were_torn():
+    story = Story()
+    story.meet("child")
+    story.end("child")
+    assert NOT_COMPLETE not in explain(story.history())
+    assert NOT_COMPLETE in explain(story.history(torn=1))
+
+
+# A full disk
+
+
+@posix_only
+def test_a_full_disk_costs_the_record_and_not_the_program(method):
+    done = sharedctypes.RawValue("q", 0)
+    with watch(method) as mp:  # checks that the child ends with exit code 0
+        lock = mp.Lock()
+        child = mp.Process(target=watchworkers.work_on_a_full_disk, args=(lock, done, 500), name="writer")
+        child.start()
+        child.join()
+    assert done.value == 500
+    assert child.exitcode == 0
+    assert f"The record of writer {NOT_COMPLETE}." in mp.explain()
+    assert 0 < sum(1 for event in mp.events if event.process == "writer") < 1000
+
+
+def test_a_full_disk_in_the_parent(monkeypatch):
+    write = os.write
+
+    def full(fd, data):
+        if fd == mp._recorder._fd:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    with watch() as mp:
+        lock = mp.Lock()
+        monkeypatch.setattr(os, "write", full)
+        with lock:
+            pass
+        monkeypatch.undo()
+    assert NOT_COMPLETE in mp.explain()
+
+
+def test_the_record_of_a_short_write_goes_on(tmp_path, monkeypatch):
+    """A disk that is full for a moment costs the one line that was cut."""
+    recorder = Recorder(str(tmp_path))
+    recorder.open("p")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[: len(data) // 2]))
+    recorder.note("cut")
+    monkeypatch.setattr(os, "write", write)
+    recorder.note("whole")
+    os.close(recorder._fd)
+    records, unreadable = read(tmp_path)
+    assert [record.action for record in records] == ["process", "whole"]
+    assert unreadable == 1
+    assert recorder.lost == 1
+
+
+def test_a_folder_that_is_gone_costs_the_record_and_not_the_program(tmp_path):
+    recorder = Recorder(str(tmp_path / "gone"))
+    recorder.note("set", "Event-1")
+    recorder.note("set", "Event-1")
+    assert recorder.lost >= 1
+
+
+# The folder
+
+
+def unusable_folders(tmp_path):
+    yield tmp_path / "missing"
+    (tmp_path / "file").touch()
+    yield tmp_path / "file"
+    if hasattr(os, "geteuid") and os.geteuid() != 0:  # root may write everywhere
+        (tmp_path / "closed").mkdir(mode=0o500)
+        yield tmp_path / "closed"
+
+
+def test_an_unwritable_temporary_folder_is_refused_with_advice(tmp_path, monkeypatch):
+    threads = threading.active_count()
+    handler = signal.getsignal(signal.SIGINT)
+    for folder in unusable_folders(tmp_path):
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        with pytest.raises(OSError, match=r"cannot make one \(.+\).*TMPDIR") as caught, watch():
+            pytest.fail("the block was entered")
+        assert caught.value.errno
+        assert str(folder) in str(caught.value)
+        assert (threading.active_count(), signal.getsignal(signal.SIGINT)) == (threads, handler)
+
+
+@posix_only
+def test_the_folder_is_private(tmp_path, method):
+    with watch(method) as mp:
+        lock = mp.Lock()
+        child = mp.Process(target=watchworkers.hold_once, args=(lock,))
+        child.start()
+        child.join()
+        (folder,) = tmp_path.glob("mpdemos-*")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        files = list(folder.iterdir())
+        assert len(files) == 2
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert not folder.exists()
+
+
+def test_the_folder_is_removed_after_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError), watch():
+        assert len(list(tmp_path.glob("mpdemos-*"))) == 1
+        _ = 1 / 0
+    assert list(tmp_path.glob("mpdemos-*")) == []
+
+
+def test_every_line_is_json(tmp_path, method):
+    with watch(method) as mp:
+        lock = mp.Lock()
+        mp.label(**{'odd "name" \\ ü': lock})
+        child = mp.Process(target=watchworkers.use_in_a_thread, args=(lock,), name='a "strange"\nnäme \\ 🙂')
+        child.start()
+        child.join()
+        (folder,) = tmp_path.glob("mpdemos-*")
+        for file in folder.iterdir():
+            text = file.read_bytes()
+            assert text.endswith(b"\n")
+            for line in text.splitlines():
+                time, thread, action, resource, _detail = json.loads(line)
+                assert isinstance(time, int)
+                assert {type(part) for part in (thread, action, resource)} == {str}
+    used = [e for e in mp.events if e.action == "acquired"]
+    assert [(e.process, e.thread, e.resource) for e in used] == [
+        ('a "strange"\nnäme \\ 🙂', 'an "odd" näme', 'odd "name" \\ ü')
+    ]
+
+
+def test_events_can_be_read_within_the_block_and_after_it():
+    with watch() as mp:
+        lock = mp.Lock()
+        with lock:
+            inside = [event.action for event in mp.events]
+    assert inside == ["acquired"]
+    assert [event.action for event in mp.events] == ["acquired", "released"]
+    assert [event.seconds for event in mp.events] == sorted(event.seconds for event in mp.events)
+    assert all(event.seconds >= 0 for event in mp.events)

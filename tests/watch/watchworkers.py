@@ -1,0 +1,266 @@
+"""What the children of these tests run. Spawned ones find it: pytest puts this folder on sys.path."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from multiprocessing import Process
+
+
+def nothing(*args):
+    pass
+
+
+def square(x):
+    return x * x
+
+
+def same(x):
+    return x
+
+
+def sleep_for_ever():
+    while True:
+        time.sleep(60)
+
+
+def sleep_in(started):
+    started.set()
+    sleep_for_ever()
+
+
+def sleep_deaf(started):
+    """Sleep, and hear neither Ctrl-C nor a polite request to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleep_in(started)
+
+
+def sleep_with_child(started):
+    """A process that starts one of its own, by the plain library."""
+    Process(target=sleep_for_ever, daemon=True).start()
+    sleep_in(started)
+
+
+# How a child can end
+
+
+def divide(a, b):
+    return a / b
+
+
+def leave(code):
+    sys.exit(code)
+
+
+def leave_at_once(code):
+    os._exit(code)
+
+
+def kill_itself(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+    sleep_for_ever()  # nobody is quicker than SIGKILL
+
+
+def fail(*args):
+    raise RuntimeError("no ink left")
+
+
+class Clock(Process):
+    """A process class that a learner wrote, from the plain library."""
+
+    def __init__(self, interval, ticks, counter, name="clock"):
+        super().__init__(name=name)
+        self.interval, self.ticks, self.counter = interval, ticks, counter
+
+    def run(self):
+        for _ in range(self.ticks):
+            time.sleep(self.interval)
+            with self.counter.get_lock():
+                self.counter.value += 1
+
+
+# Writing records
+
+
+def count_records(event, counter):
+    """Write a record, then count it, until somebody ends this process."""
+    while True:
+        event.set()
+        counter.value += 1
+
+
+def work_on_a_full_disk(lock, counter, rounds):
+    import resource
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # in the middle of a line
+    for _ in range(rounds):
+        with lock:
+            counter.value += 1
+
+
+def use_in_a_thread(lock):
+    thread = threading.Thread(target=hold_once, args=(lock,), name='an "odd" näme')
+    thread.start()
+    thread.join()
+
+
+# Locks and their kin
+
+
+def hold_once(lock):
+    with lock:
+        pass
+
+
+def hold_in(lock, taken):
+    with lock:
+        taken.set()
+
+
+def take_in_turn(lock, rounds, ready):
+    ready.wait()
+    for _ in range(rounds):
+        with lock:
+            pass
+
+
+def meet_inside(lock, inside):
+    with lock:
+        inside.wait()
+
+
+def hold_twice(lock):
+    with lock, lock:
+        pass
+
+
+def release_wrongly(lock):
+    with suppress(ValueError, AssertionError):
+        lock.release()
+
+
+def take_both(first, second, both_have_one):
+    with first:
+        both_have_one.wait()
+        with second:
+            pass
+
+
+def keep(lock, taken):
+    lock.acquire()
+    taken.set()
+    sleep_for_ever()
+
+
+def take_and_die(lock):
+    lock.acquire()
+    os._exit(0)
+
+
+def wait_notified(condition, ready=None):
+    with condition:
+        if ready is not None:
+            ready.release()
+        condition.wait()
+
+
+def wait_for(thing):
+    thing.wait()
+
+
+def set_later(event):
+    time.sleep(1)
+    event.set()
+
+
+def wait_for_own_child(event, method):
+    """Wait for what a process of its own, started by the plain library, will do."""
+    child = multiprocessing.get_context(method).Process(target=set_later, args=(event,))
+    child.start()
+    event.wait()
+    child.join()
+
+
+def make_own(context, answer):
+    """What a child finds when it is given the context itself."""
+    lock = context.Lock()
+    answer.send((type(context).__name__, context.get_start_method(), type(lock).__module__))
+
+
+# Messages
+
+
+def produce(queue, items):
+    for item in items:
+        queue.put(item)
+
+
+def consume(queue):
+    while queue.get() is not None:
+        pass
+
+
+def get_all(queue, count):
+    for _ in range(count):
+        queue.get()
+
+
+def get_and_finish(queue, count):
+    for _ in range(count):
+        queue.get()
+        queue.task_done()
+
+
+def echo(connection, count):
+    for _ in range(count):
+        connection.send(connection.recv())
+
+
+def echo_through(connection):
+    """Receive a connection, and echo what comes through that one."""
+    echo(connection.recv(), 1)
+
+
+def send_all(connection, items):
+    for item in items:
+        connection.send(item)
+
+
+def receive_until_end(connection):
+    with suppress(EOFError):
+        while True:
+            connection.recv()
+
+
+def send_bytes(connection, size):
+    connection.send_bytes(bytes(size))
+
+
+# Pools
+
+
+class Unreadable:
+    """Can be pickled, cannot be unpickled."""
+
+    def __reduce__(self):
+        return fail, ()
+
+
+def add_one(counter):
+    with counter.get_lock():
+        counter.value += 1
+
+
+def give_unreadable(x):
+    return Unreadable()
+
+
+def die_on_three(x):
+    if x == 3:
+        kill_itself()
+    return x
