@@ -40,8 +40,9 @@ def lock_pair(lock: object) -> Callable[[], None]:
 def demo(context: object) -> float:
     """Seconds that three tellers take for four deposits each, start to last join."""
     start = time.perf_counter()
-    till, balance = context.Lock(), context.Value("i", 0, lock=False)
-    tellers = [context.Process(target=bank.deposit, args=(till, balance, 4)) for _ in range(3)]
+    all_here, till = context.Barrier(3), context.Lock()
+    balance = context.Value("i", 0, lock=False)
+    tellers = [context.Process(target=bank.deposit, args=(all_here, till, balance, 4)) for _ in range(3)]
     for teller in tellers:
         teller.start()
     for teller in tellers:

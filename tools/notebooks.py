@@ -59,7 +59,9 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         cell.metadata.setdefault("slideshow", {"slide_type": slide})
         answered = number + 1 < len(notebook.cells) and ANSWER in notebook.cells[number + 1].source
         if cell.cell_type == "code" and answered:
-            cell.metadata["jupyter"] = {"outputs_hidden": True}  # a reader predicts first; running it shows it
+            cell.metadata["jupyter"] = {
+                "outputs_hidden": True
+            }  # a reader predicts first; running it shows it
         if cell.cell_type == "code":
             cell.outputs = joined(o for o in cell.outputs if o.get("name") != "stderr")
 

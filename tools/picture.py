@@ -7,10 +7,11 @@ from mpdemos.workers import lock as bank
 
 if __name__ == "__main__":
     with watch(limit=30) as mp:
-        till, balance = mp.Lock(), mp.Value("i", 0, lock=False)
+        all_here, till, balance = mp.Barrier(3), mp.Lock(), mp.Value("i", 0, lock=False)
         mp.label(till=till)
         tellers = [
-            mp.Process(target=bank.deposit, args=(till, balance, 4), name=f"teller-{i}") for i in range(3)
+            mp.Process(target=bank.deposit, args=(all_here, till, balance, 2), name=f"teller-{i}")
+            for i in range(3)
         ]
         for teller in tellers:
             teller.start()
