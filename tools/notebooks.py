@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CELL_TIMEOUT = 60  # seconds
+KEPT = {"tags", "slideshow", "jupyter"}  # of a cell's metadata
 ANSWER = "<summary>Answer</summary>"
 PICTURES = re.compile(r"(?s)data:image/svg\+xml;base64,[A-Za-z0-9+/=]+|<details>.*?</details>")
 
@@ -54,7 +55,8 @@ def clean(notebook: nbformat.NotebookNode) -> None:
     slide = ""
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03}"
-        cell.metadata.pop("execution", None)
+        for name in set(cell.metadata) - KEPT:
+            del cell.metadata[name]
         slide = slide_type(cell, slide)
         cell.metadata.setdefault("slideshow", {"slide_type": slide})
         answered = number + 1 < len(notebook.cells) and ANSWER in notebook.cells[number + 1].source

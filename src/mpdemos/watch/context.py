@@ -19,7 +19,7 @@ from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import ChildFailed, Failure, Stuck
+from .errors import ChildFailed, Failure, Stuck, what_to_do
 from .process import TracedProcess, own_class
 from .record import Recorder, read
 
@@ -156,7 +156,8 @@ class Watch(context.BaseContext):
             self._guard.give_back()  # last: it may raise KeyboardInterrupt
         failed = ChildFailed(self._failures) if self._failures and self._check else None
         if self._stuck is not None and (error is None or _was_interrupted(error)):
-            raise Stuck(self._stuck).with_traceback(where) from failed
+            told = f"{self._stuck}\n{what_to_do(self._failures)}".strip()
+            raise Stuck(told).with_traceback(where) from failed
         if failed is not None and error is None:
             raise failed
         if failed is not None and isinstance(error, Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -49,12 +50,16 @@ def how_it_ended(exitcode: int | None) -> str:
     return f"ended with exit code {exitcode}"
 
 
+def what_to_do(failures: Iterable[Failure]) -> str:
+    """Advice for the commonest cause, if it is among these failures; else nothing."""
+    return _FROM_A_CELL if any(_cannot_be_found(failure.error) for failure in failures) else ""
+
+
 def _describe(failure: Failure) -> str:
     lines = [f"{failure.process} {how_it_ended(failure.exitcode)}."]
     if failure.traceback:
         lines[0] = f"{failure.process} {how_it_ended(failure.exitcode)}: {failure.error}"
-        if _cannot_be_found(failure.error):
-            lines.append(_FROM_A_CELL)
+        lines += filter(None, [what_to_do([failure])])
         lines.append(f"Its traceback:\n{failure.traceback.rstrip()}")
     elif failure.error:
         lines.append(failure.error)
