@@ -1,6 +1,7 @@
 # make lab                             JupyterLab on the lessons
 # make test                            everything that CI checks
 # make test-slow                       the tests that take minutes; CI checks them too
+# make test-browser                    each notebook in a real JupyterLab; needs a Chromium; CI checks it too
 # make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
 # make PYTHON=python3.13 lab           with another Python
 #
@@ -14,7 +15,7 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
 	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
 	exec "$(PYTHON)" tools/bootstrap.py
 
-.PHONY: lab test test-slow lint notebooks lock clean
+.PHONY: lab test test-slow test-browser lint notebooks lock clean
 
 lab:
 	$(bootstrap) lab $(ARGS)
@@ -24,6 +25,9 @@ test:
 
 test-slow:
 	$(bootstrap) test-slow $(ARGS)
+
+test-browser:
+	$(bootstrap) test-browser $(ARGS)
 
 lint:
 	$(bootstrap) lint

@@ -22,6 +22,7 @@ NEEDED = {
     "lab": PROJECT["dependencies"],
     "test": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"],
 }
+NEEDED["browser"] = NEEDED["test"] + PROJECT["optional-dependencies"]["browser"]
 SUPPORTED = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 
 
@@ -74,8 +75,8 @@ def test_every_dependency_is_pinned_within_its_bounds_on_every_python(level):
 
 
 def test_the_lessons_and_the_tests_use_the_same_versions():
-    lab, test = ({tuple(words) for words in pins(level)} for level in ("lab", "test"))
-    assert lab < test
+    lab, test, browser = ({tuple(words) for words in pins(level)} for level in ("lab", "test", "browser"))
+    assert lab < test < browser
 
 
 @pytest.mark.parametrize("level", NEEDED)
@@ -218,7 +219,7 @@ class Checkout:
     def __init__(self, bootstrap, folder, patch):
         self.bootstrap, self.folder, self.commands, self.answer = bootstrap, folder, [], 0
         (folder / "requirements").mkdir()
-        for name in ("pyproject.toml", "requirements/lab.txt", "requirements/test.txt"):
+        for name in ("pyproject.toml", *(f"requirements/{level}.txt" for level in NEEDED)):
             (folder / name).write_text("1")
         patch.setattr(bootstrap, "ROOT", str(folder))
         patch.setattr(bootstrap, "VENV", str(folder / ".venv"))

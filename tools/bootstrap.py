@@ -3,6 +3,7 @@
     lab [ARG ...]    JupyterLab on the first notebook; arguments go to JupyterLab
     test [ARG ...]   lint, then pytest; arguments go to pytest
     test-slow [ARG ...]   the tests that take minutes, and no others
+    test-browser [ARG ...]   each notebook in a real JupyterLab; needs a Chromium
     lint             ruff check, ruff format --check, mypy
     notebooks [ARG ...]   run the notebooks again and store their outputs
     lock [ARG ...]   make the pins in requirements/ again; `--upgrade` also takes newer versions
@@ -39,7 +40,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts\\python.exe" if os.name == "nt" else "bin/python")
 STAMP = os.path.join(VENV, "mpdemos.json")
 FIRST = os.path.join("notebooks", "00-start-here.ipynb")
-LEVELS = ("lab", "test")  # each has its pins in requirements/, and each holds the ones before it
+LEVELS = ("lab", "test", "browser")  # each has its pins in requirements/, and each holds the ones before it
 
 
 def stop(message):
@@ -72,6 +73,11 @@ def test(arguments):
 def test_slow(arguments):
     environment("test")
     become([PYTHON, "-m", "pytest", "-m", "slow"] + arguments)
+
+
+def test_browser(arguments):
+    environment("browser")
+    become([PYTHON, "-m", "pytest", "-n0", os.path.join("tests", "browser")] + arguments)
 
 
 def lint(_=()):
@@ -107,7 +113,9 @@ def lock(arguments):
             "--quiet",
         ]
         compile = [uv, "pip", "compile", "pyproject.toml"] + options
-        run(compile + ["--extra=test", "--output-file", pins("test")] + arguments)
+        extras = ["--extra=test", "--extra=browser"]
+        run(compile + extras + ["--output-file", pins("browser")] + arguments)
+        run(compile + extras[:1] + ["--constraint", pins("browser"), "--output-file", pins("test")] + arguments)
         run(compile + ["--constraint", pins("test"), "--output-file", pins("lab")] + arguments)
     finally:
         if scratch:
@@ -262,6 +270,7 @@ JOBS = {
     "lab": lab,
     "test": test,
     "test-slow": test_slow,
+    "test-browser": test_browser,
     "lint": lint,
     "notebooks": notebooks,
     "lock": lock,

@@ -1,8 +1,8 @@
 """CPython's own multiprocessing tests end the same way in a watched context as in a plain one.
 
-Both kinds run at the same time, so that both meet the same load. Some of the peer's tests depend on timing and
-can fail on a busy machine in either kind. So a test that fails in one kind only is run once more, alone, in both
-kinds, and that run counts. A fault of ours is not hidden by this, unless it is rare as well.
+Both kinds run at the same time, so that both meet the same load. Some of the peer's tests depend on timing
+and can fail on a busy machine in either kind. So a test that fails in one kind only is run once more, alone,
+in both kinds, and that run counts. A fault of ours is not hidden by this, unless it is rare as well.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -66,10 +66,8 @@ class Run:
 
 
 def with_group(group, number):
-    try:
+    with suppress(ProcessLookupError):  # everything has ended, as it should
         os.killpg(group, number)
-    except ProcessLookupError:
-        pass  # everything has ended, as it should
 
 
 @contextmanager
@@ -82,7 +80,7 @@ def run(folder, kind, method, *tests):
 
 
 def names(outcome):
-    """The failed tests, in the words that unittest takes: "test_x (__main__.Class.test_x)" is Class.test_x."""
+    """The failed tests as unittest takes them: "test_x (__main__.Class.test_x)" is Class.test_x."""
     return {re.sub(r"^.*?\((?:__main__\.?)?([\w.]*)\).*$", r"\1", test) for test in outcome["failed"]}
 
 
@@ -92,8 +90,10 @@ def differ(plain, watched):
 
 def start_methods():
     """spawn, which every platform has, at every run; the others in `make test-slow`."""
-    for method in multiprocessing.get_all_start_methods():
-        yield method if method == "spawn" else pytest.param(method, marks=pytest.mark.slow)
+    return [
+        method if method == "spawn" else pytest.param(method, marks=pytest.mark.slow)
+        for method in multiprocessing.get_all_start_methods()
+    ]
 
 
 @pytest.mark.parametrize("method", start_methods())

@@ -48,7 +48,8 @@ def test_two_producers_and_two_consumers(method, kind):
     assert sent == {"producer-1": 20, "producer-2": 30}
     assert received == {"consumer-1": 35, "consumer-2": 15}
     who = "put by producer-1 and producer-2, 50 got by consumer-1 and consumer-2"
-    assert f"{kind.lower()} orders: 50 items {who}." in mp.explain()
+    spoken = {"JoinableQueue": "joinable queue", "SimpleQueue": "simple queue"}.get(kind, "queue")
+    assert f"{spoken} orders: 50 items {who}." in mp.explain()
     assert all(m.sent < m.received for m in mp._told().messages)
 
 

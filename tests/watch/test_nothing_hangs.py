@@ -362,7 +362,7 @@ def test_a_task_that_nobody_marks_as_done():
         expire_when_last(mp, all_wait("MainProcess"))
         jobs.join()
 
-    assert "MainProcess waits for every item of joinablequeue jobs to be marked by task_done()" in stuck(
+    assert "MainProcess waits for every item of joinable queue jobs to be marked by task_done()" in stuck(
         forget
     )
 
