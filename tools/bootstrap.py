@@ -115,7 +115,12 @@ def lock(arguments):
         compile = [uv, "pip", "compile", "pyproject.toml"] + options
         extras = ["--extra=test", "--extra=browser"]
         run(compile + extras + ["--output-file", pins("browser")] + arguments)
-        run(compile + extras[:1] + ["--constraint", pins("browser"), "--output-file", pins("test")] + arguments)
+        run(
+            compile
+            + extras[:1]
+            + ["--constraint", pins("browser"), "--output-file", pins("test")]
+            + arguments
+        )
         run(compile + ["--constraint", pins("test"), "--output-file", pins("lab")] + arguments)
     finally:
         if scratch:

@@ -164,16 +164,26 @@ def test_wait_for_good_waits_until_it_is_notified(ctx, run):
     assert exit_codes(waiter) == [0]
 
 
-def test_clients_start_together_and_stop_when_asked(ctx, run):
+def test_clients_send_until_they_are_asked_to_stop(ctx, run):
     ready, gun, stop, requests = ctx.Barrier(3), ctx.Event(), ctx.Event(), ctx.SimpleQueue()
     clients = [run(event.client, ready, gun, stop, requests) for _ in range(2)]
     ready.wait(SAFETY)
-    time.sleep(0.2)
-    assert requests.empty()
     gun.set()
-    time.sleep(0.2)
+    time.sleep(0.3)
     assert [client.is_alive() for client in clients] == [True, True]
     assert requests.empty()
     stop.set()
     assert exit_codes(*clients) == [0, 0]
     assert all(requests.get() > 0 for _ in clients)
+
+
+def test_a_client_sends_nothing_before_the_gun(ctx, run):
+    ready, gun, stop, requests = ctx.Barrier(2), ctx.Event(), ctx.Event(), ctx.SimpleQueue()
+    client = run(event.client, ready, gun, stop, requests)
+    stop.set()  # so that it ends after one request
+    ready.wait(SAFETY)
+    client.join(0.3)
+    assert client.is_alive()
+    gun.set()
+    assert exit_codes(client) == [0]
+    assert requests.get() == 1

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sys
+import time
 
 import pytest
 
@@ -94,8 +95,9 @@ def test_greedy_and_patient_both_get_in(ctx):
 def test_greedy_stays_inside_until_the_patient_one_has_come(ctx):
     s, both = ctx.Semaphore(1), ctx.Barrier(2)
     processes = run(ctx, (semaphore.greedy, (s, both, 1)))
+    deadline = time.monotonic() + SAFETY
     while not both.n_waiting:
-        pass
+        assert time.monotonic() < deadline
     assert not s.acquire(timeout=0.1)
     both.wait(SAFETY)
     assert join(processes) == [0]

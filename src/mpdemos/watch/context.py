@@ -135,6 +135,7 @@ class Watch(context.BaseContext):
             self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on, self._end_running
         )
         self._guard.leaving_code = Watch.__exit__.__code__
+        self._before = _started()
         self._state = "open"
         return self
 
@@ -208,9 +209,9 @@ class Watch(context.BaseContext):
         """Whether it is proved, before the limit, that the block will never end."""
         if not self._recorder.in_wait or self._pools or self._executors or self._managers:
             return False
-        known: Any = process._children  # type: ignore[attr-defined]  # active_children() would reap some
-        if len(known) > len(self._children):  # some are not watched
-            return False
+        known = self._before.union(self._children)
+        if any(child not in known and _runs_unseen(child) for child in _started()):
+            return False  # a process that is not watched may know what the watched ones wait for
         sizes = tuple(entry.stat().st_size for entry in os.scandir(self._folder))
         quiet, self._sizes = sizes == self._sizes, sizes
         if not quiet or sum(sizes) > _TOO_MUCH_TO_READ:
@@ -516,6 +517,16 @@ def _was_interrupted(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, Interrupted):
         error = error.__context__
     return error is not None
+
+
+def _started() -> set[process.BaseProcess]:
+    """The children of this process that nobody has joined yet; `active_children` would reap some."""
+    return set(process._children)  # type: ignore[attr-defined]
+
+
+def _runs_unseen(child: process.BaseProcess) -> bool:
+    popen: Any = child._popen  # type: ignore[attr-defined]
+    return popen is not None and popen.returncode is None
 
 
 def _alive(child: TracedProcess) -> bool:

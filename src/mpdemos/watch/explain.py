@@ -349,7 +349,9 @@ class _Waits:
             return ""
         if list(processes) == holders:
             return ", which it holds itself"
-        return ", held by " + listed(_with_fate(self.history.lives[p]) for p in holders)
+        return ", held by " + listed(
+            sorted((_with_fate(self.history.lives[p]) for p in holders), key=natural)
+        )
 
     def _other_end(self, key: str, what: list[Any], processes: tuple[str, ...]) -> str:
         """Whether the far end of the pipe does the same."""

@@ -118,6 +118,7 @@ class History:
         self.for_ever: set[str] = set()  # who waits, and can only be woken by another process
         self.errors: dict[str, list[str]] = defaultdict(list)
         self._by_pid: dict[int, str] = {}
+        self._last_release: dict[tuple[str, str], Span] = {}  # what a refused release would have ended
         self._started = 0
         self._workers: Counter[str] = Counter()
         self._sent: dict[tuple[str, Any], tuple[str, int]] = {}
@@ -217,6 +218,9 @@ class History:
         self._open.waits[self._wait_key(record, record.detail)] = record.time, record.detail
         if record.action == "waits" and not record.thread:
             self.for_ever.add(record.process)
+        if isinstance(record.detail, list) and record.detail[0] == "send":
+            # a sender may be killed when the message is out, and before it can note that
+            self._streams[record.resource, record.detail[1]].append((record.process, record.time))
 
     _on_waits_for_now = _on_waits
 
@@ -237,25 +241,27 @@ class History:
             # any process may release a Lock
             holder = next((p for (p, key), h in self._open.holds.items() if h and key == record.resource), "")
         held = self._open.holds.get((holder, record.resource))
+        self._last_release.pop((record.process, record.resource), None)
         if held:
-            start = held.pop()
-            self.spans.append(Span(holder, "hold", record.resource, "", start, record.time))
+            span = Span(holder, "hold", record.resource, "", held.pop(), record.time)
+            self._last_release[record.process, record.resource] = span
+            self.spans.append(span)
 
     def _on_not_released(self, record: Record) -> None:
         """Undo: the release just noted was refused."""
         self.counts[record.resource][record.process, "released"] -= 1
-        last = self.spans[-1] if self.spans else None
-        if last is not None and last[:3] == (record.process, "hold", record.resource):
-            self.spans.pop()
-            self._open.holds[record.process, record.resource].append(last.start)
+        last = self._last_release.pop((record.process, record.resource), None)
+        if last is not None:
+            self.spans.remove(last)
+            self._open.holds[last.process, record.resource].append(last.start)
 
     def _on_sent(self, record: Record) -> None:
         if isinstance(record.detail, str):  # a queue's item
             self._sent[record.resource, record.detail] = record.process, record.time
-        else:
-            opened = self._open.waits.get(self._wait_key(record, record.detail))
-            start = opened[0] if opened else record.time
-            self._streams[record.resource, record.detail[1]].append((record.process, start))
+
+    def _on_gave_up(self, record: Record) -> None:
+        if isinstance(record.detail, list) and record.detail[0] == "send":
+            self._streams[record.resource, record.detail[1]].pop()
 
     def _on_got(self, record: Record) -> None:
         sender, sent = self._sent.pop((record.resource, record.detail), ("", 0))

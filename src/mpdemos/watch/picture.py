@@ -278,10 +278,14 @@ class _Drawing:
 
     def _marks(self, key: str) -> Iterator[str]:
         life, y = self.history.lives[key], self.y(key)
+        free = 0.0  # where the next word has room
         for record in self.history.records:
             if record.process == key and record.action in ("set", "cleared", "notifies"):
                 x = self.x(record.time)
                 yield _flag(x, y, record.action == "cleared")
+                if x < free:
+                    continue
+                free = x + 10 + len(record.action) * _LETTER
                 yield _text(x + 5, y - 20, record.action, stroke="#ffffff", **_HALO)
         ended = life.exitcode if life.worker_of else life.ended_by or life.exitcode
         if life.end is not None and not life.is_parent and ended and not (life.worker_of and life.ended_by):

@@ -41,8 +41,8 @@ class _Inbox(_Box):
 
 class _Outbox(_Box):
     def put(self, result: Any) -> None:
+        self._trace.note("done")  # before the result is sent: with it the parent may end this worker
         self._queue.put(result)
-        self._trace.note("done")
 
 
 def _describe(task: Any) -> dict[str, Any]:
