@@ -136,7 +136,7 @@ def test_a_full_and_an_empty_queue_show_as_waiting():
         belt = mp.Queue(1)
         belt.put(1)
         (child,) = start_all(mp, ("producer", watchworkers.produce, (belt, [2])))
-        wait_until(lambda: last_actions(mp).get("producer") == "waits")
+        wait_until(lambda: last_actions(mp).get("producer") == "waits put")
         assert belt.get() + belt.get() == 3
         child.join()
     waits = [

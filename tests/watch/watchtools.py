@@ -58,17 +58,29 @@ def expire_when(mp, condition):
 
 
 def last_actions(mp):
-    """What the main thread of each process did last."""
-    return {event.process: event.action.removesuffix(" for now") for event in mp.events if not event.thread}
+    """What the main thread of each process did last: "released", or "waits" with what for, as "waits get"."""
+    last = {event.process: event for event in mp.events if not event.thread}
+    return {name: _told(event) for name, event in last.items()}
+
+
+def _told(event):
+    if not event.action.startswith("waits"):
+        return event.action
+    return f"waits {event.detail if isinstance(event.detail, str) else event.detail[0]}"
 
 
 def expire_when_last(mp, actions):
-    """Let the limit be reached as soon as each process did last what `actions` says."""
-    expire_when(mp, lambda: actions.items() <= last_actions(mp).items())
+    """Let the limit be reached as soon as each process did last what `actions` begins to say."""
+
+    def so_it_is():
+        last = last_actions(mp)
+        return all(last.get(name, "").startswith(action) for name, action in actions.items())
+
+    expire_when(mp, so_it_is)
 
 
-def all_wait(*names):
-    return dict.fromkeys(names, "waits")
+def all_wait(*names, what=""):
+    return dict.fromkeys(names, f"waits {what}")
 
 
 # Records made by hand

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LIBRARY = ("multiprocessing.", "concurrent.futures.")
 _TOO_MUCH_TO_READ = 2_000_000  # bytes of record; above it only the limit ends a block
+_UNKNOWN = 255  # the exit code of a child whose real one was lost
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
 
 
@@ -189,6 +190,7 @@ class Watch(context.BaseContext):
                 child.end()
         for child in list(self._children):
             child.join(_GOODBYE)
+            _settle(child)
             self._note_exit(child)
 
     def _end_running(self) -> None:
@@ -527,6 +529,15 @@ def _started() -> set[process.BaseProcess]:
 def _runs_unseen(child: process.BaseProcess) -> bool:
     popen: Any = child._popen  # type: ignore[attr-defined]
     return popen is not None and popen.returncode is None
+
+
+def _settle(child: TracedProcess) -> None:
+    """Record the end of a child that was reaped by a call which an interrupt cut short."""
+    popen: Any = child._popen  # type: ignore[attr-defined]
+    if popen.poll() is None and connection.wait([child.sentinel], 0):
+        popen.returncode = _UNKNOWN
+        child._ended_on_purpose = True
+        process._children.discard(child)  # type: ignore[attr-defined]
 
 
 def _alive(child: TracedProcess) -> bool:

@@ -80,7 +80,7 @@ class Guard:
     def _run(self) -> None:
         expired = False
         while True:
-            left = _AGAIN if expired else self._until_next_look()
+            left = max(0.0, self._next_look - time.monotonic()) if expired else self._until_next_look()
             for ready in connection.wait([self._wake_reader, *self._sentinels], left):
                 if ready is not self._wake_reader:
                     self._exited(self._sentinels.pop(ready))
@@ -90,8 +90,11 @@ class Guard:
                 expired = True
                 self._expired()
                 self._interrupt()
-            elif expired:
+            elif expired and time.monotonic() >= self._next_look:
+                # Not at every exit of a child: the main thread may just be reaping it.
                 self._interrupt()
+                if sys.platform == "win32":  # a signal does not end a join there
+                    self._end_children()
 
     def _until_next_look(self) -> float | None:
         left = self.left()
@@ -105,6 +108,7 @@ class Guard:
         return self._hopeless()
 
     def _interrupt(self) -> None:
+        self._next_look = time.monotonic() + _AGAIN
         if self._over:
             return
         if self._handler is None:  # no signal reaches this thread, but what it waits for may be a child
