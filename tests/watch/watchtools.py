@@ -131,7 +131,8 @@ def script(folder, text):
 def environment(folder):
     """For a script: it finds the workers, and keeps its temporary files in `folder`."""
     folder.mkdir(exist_ok=True)
-    return os.environ | {"PYTHONPATH": str(HERE), "TMPDIR": str(folder), "TEMP": str(folder)}
+    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path, "TMPDIR": str(folder), "TEMP": str(folder)}
 
 
 class Running:
