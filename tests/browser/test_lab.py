@@ -32,7 +32,7 @@ HAS_RUN = """() => {
         && cells.every(cell => cell.execution_count !== null);
 }"""
 PRINTED_BY_A_CHILD = "from the child\n"  # in lesson 00; whether and where it shows is the lesson
-PICTURES = "[...document.querySelectorAll('.jp-OutputArea img[src^="data:image/svg"]')]"
+PICTURES = """[...document.querySelectorAll('.jp-OutputArea img[src^="data:image/svg"]')]"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
