@@ -316,3 +316,8 @@ def test_a_failed_installation_stops_and_keeps_what_was_there(checkout, capsys):
     checkout.answer = 0
     assert checkout.make("lab") == []
     assert checkout.make("test") == MORE_TEST
+
+
+def test_the_readme_lists_every_lesson():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.name not in readme] == []
