@@ -15,7 +15,7 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
 	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
 	exec "$(PYTHON)" tools/bootstrap.py
 
-.PHONY: lab test test-slow test-browser lint notebooks lock clean
+.PHONY: lab test test-slow test-browser lint notebooks bench lock clean
 
 lab:
 	$(bootstrap) lab $(ARGS)
@@ -34,6 +34,9 @@ lint:
 
 notebooks:
 	$(bootstrap) notebooks $(ARGS)
+
+bench:
+	$(bootstrap) bench $(ARGS)
 
 lock:
 	$(bootstrap) lock $(ARGS)

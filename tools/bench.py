@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from mpdemos import watch
-from mpdemos.workers import lock as bank
+from mpdemos.workers import event, lock, pipe, pool, queue, semaphore
 
 ROUNDS, EACH = 15, 2000  # medians of so many rounds of so many operations
 PAIRS = 10  # watched and plain runs of a demo, in turn
@@ -37,45 +37,84 @@ def lock_pair(lock: object) -> Callable[[], None]:
     return pair
 
 
-def demo(context: object) -> float:
-    """Seconds that three tellers take for four deposits each, start to last join."""
+def run(context: object, *jobs: tuple[Callable[..., object], tuple[object, ...]]) -> None:
+    """Run each function with its arguments in a process of its own."""
+    processes = [context.Process(target=target, args=args) for target, args in jobs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+
+def lock_demo(context: object) -> None:
+    work = context.Barrier(3), context.Lock(), context.Value("i", 0, lock=False), 4
+    run(context, *[(lock.deposit, work)] * 3)
+
+
+def semaphore_demo(context: object) -> None:
+    dishes = context.Semaphore(0)
+    for _ in range(200):
+        dishes.release()
+    run(context, *[(semaphore.serve, (dishes, context.Value("i", 0)))] * 2)
+
+
+def event_demo(context: object) -> None:
+    line, notes = context.Barrier(3), context.SimpleQueue()
+    run(context, *[(event.runner, (line, 0.05, notes))] * 3)
+
+
+def queue_demo(context: object) -> None:
+    shelf, served = context.Queue(5), context.SimpleQueue()
+    run(context, (queue.cook, (shelf, [*range(20), None])), (queue.carry, (shelf, served)))
+
+
+def pipe_demo(context: object) -> None:
+    here, there = context.Pipe()
+    child = context.Process(target=pipe.clerk, args=(there,))
+    child.start()
+    there.close()
+    for item in [*pipe.PRICES] * 3:
+        here.send(item)
+        here.recv()
+    here.send(None)
+    child.join()
+
+
+def pool_demo(context: object) -> None:
+    with context.Pool(2) as workers:
+        workers.map(pool.count_primes, [range(n, n + 5000) for n in range(0, 60_000, 5000)], chunksize=1)
+
+
+DEMOS = [lock_demo, semaphore_demo, event_demo, queue_demo, pipe_demo, pool_demo]
+
+
+def seconds(demo: Callable[[object], None], context: object) -> float:
     start = time.perf_counter()
-    all_here, till = context.Barrier(3), context.Lock()
-    balance = context.Value("i", 0, lock=False)
-    tellers = [context.Process(target=bank.deposit, args=(all_here, till, balance, 4)) for _ in range(3)]
-    for teller in tellers:
-        teller.start()
-    for teller in tellers:
-        teller.join()
-    assert balance.value == 12
+    demo(context)
     return time.perf_counter() - start
-
-
-def watched_demo() -> float:
-    with watch(limit=60) as mp:
-        return demo(mp)
 
 
 def main() -> None:
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} CPUs, medians of {ROUNDS} rounds of {EACH}")
     with watch(limit=None) as mp, open(os.devnull, "w", encoding="utf-8") as nowhere:
-        event = microseconds(lambda: mp._recorder.note("acquired", "Lock-1"))
+        recorded = microseconds(lambda: mp._recorder.note("acquired", "Lock-1"))
         untraced = microseconds(lock_pair(multiprocessing.get_context("spawn").Lock()))
         traced = microseconds(lock_pair(mp.Lock()))
         printed = microseconds(lambda: print("acquired", "Lock-1", file=nowhere, flush=True))
-    print(f"a recorded event          {event:6.2f} us")
+    print(f"a recorded event          {recorded:6.2f} us")
     print(f"untraced acquire+release  {untraced:6.2f} us")
     print(f"traced acquire+release    {traced:6.2f} us  (two events)")
-    print(f"print, flushed            {printed:6.2f} us  {printed / event:.2f} x an event")
+    print(f"print, flushed            {printed:6.2f} us  {printed / recorded:.2f} x an event")
     plain = multiprocessing.get_context("spawn")
-    ratios = []
-    for _ in range(PAIRS):
-        before = demo(plain)
-        ratios.append(watched_demo() / before)
-    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-    print(
-        f"watched / plain, lesson 02's demo: {middle:.3f} ({low:.3f} to {high:.3f}), median of {PAIRS} pairs"
-    )
+    for demo in DEMOS:
+        ratios = []
+        for _ in range(PAIRS):
+            before = seconds(demo, plain)
+            with watch(limit=60) as mp:
+                ratios.append(seconds(demo, mp) / before)
+        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+        name = demo.__name__.removesuffix("_demo")
+        print(f"watched / plain, {name:10}{middle:.3f} ({low:.3f} to {high:.3f}), median of {PAIRS} pairs")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
     test-browser [ARG ...]   each notebook in a real JupyterLab; needs a Chromium
     lint             ruff check, ruff format --check, mypy
     notebooks [ARG ...]   run the notebooks again and store their outputs
+    bench            print what watching costs
     lock [ARG ...]   make the pins in requirements/ again; `--upgrade` also takes newer versions
     clean            remove .venv and what tools left behind
 
@@ -90,6 +91,11 @@ def lint(_=()):
 def notebooks(arguments):
     environment("test")
     become([PYTHON, os.path.join("tools", "notebooks.py")] + arguments)
+
+
+def bench(arguments):
+    environment("test")
+    become([PYTHON, os.path.join("tools", "bench.py")] + arguments)
 
 
 def lock(arguments):
@@ -278,6 +284,7 @@ JOBS = {
     "test-browser": test_browser,
     "lint": lint,
     "notebooks": notebooks,
+    "bench": bench,
     "lock": lock,
     "clean": clean,
 }
