@@ -1,5 +1,7 @@
 """Promise 7: the order of the records is the order of what happened."""
 
+import threading
+
 import pytest
 import watchworkers
 from watchtools import Story
@@ -79,8 +81,14 @@ def test_a_release_that_is_refused_did_not_happen():
         lock = mp.RLock()
         with lock:
             run_all(mp, watchworkers.release_wrongly, (lock,), count=1)
-            assert mp._told().holders[mp._key(lock)] != []
+            thread = threading.Thread(target=watchworkers.release_wrongly, args=(lock,))
+            thread.start()
+            thread.join()
+            (holder,) = mp._told().holders[mp._key(lock)]
+            assert mp._told().lives[holder].is_parent
+            assert mp._told().counts[mp._key(lock)][holder, "released"] == 0
     assert mp.most_at_once(lock) == 1
+    assert "Never released" not in mp.explain()
 
 
 # What would be seen if a lock were wrong, or stamped wrongly

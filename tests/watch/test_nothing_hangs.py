@@ -16,6 +16,7 @@ import pytest
 import watchworkers
 from watchtools import (
     METHODS,
+    Story,
     all_wait,
     expire_when,
     expire_when_last,
@@ -25,6 +26,7 @@ from watchtools import (
 )
 
 from mpdemos import Stuck, watch
+from mpdemos.watch.deadlock import nobody_can_go_on
 
 LIMIT = 0.4
 SAFETY = 2.0  # seconds that ending a block may take; it takes a fraction of that
@@ -440,6 +442,47 @@ def test_a_proved_deadlock_is_ended_before_the_limit(method):
     text = str(caught.value)
     assert text.startswith("Nobody can go on: every process waits for another one.\n")
     assert ": a deadlock." in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "hang", "way_out"),
+    [
+        ("Lock", 1, [("main", "acquired"), ("p", "waits", "acquire")], [("main", "released")]),
+        ("Semaphore", 1, [("main", "acquired"), ("p", "waits", "acquire")], [("main", "released")]),
+        ("Event", 0, [("p", "waits", "set")], [("main", "set")]),
+        (
+            "Condition",
+            1,
+            [("p", "acquired"), ("p", "waits", "notify"), ("p", "released")],
+            [("main", "notifies")],
+        ),
+        ("Queue", 0, [("p", "waits", "get")], [("main", "put")]),
+        ("Queue", 1, [("main", "put"), ("p", "waits", "put")], [("main", "got", "1-1")]),
+        ("Barrier", 2, [("p", "waits", "the others")], [("main", "waits", "the others"), ("main", "passed")]),
+        ("Pipe", 0, [("p", "waits", ["receive", 0])], [("main", "waits", ["send", 1])]),
+        ("Pipe", 0, [("p", "waits", ["receive", 0])], [("main", "closed", 1)]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_proves_that_nobody_can_go_on_and_what_does_not(kind, size, hang, way_out):
+    for steps, proved in ((hang, True), (hang + way_out, False)):
+        story = Story()
+        story.meet("p")
+        story.make("Thing-1", kind, size)
+        for who, action, *detail in steps:
+            story.note("MainProcess" if who == "main" else who, action, "Thing-1", *detail)
+        assert not nobody_can_go_on(story.history()), "the parent is not waiting yet"
+        story.note("MainProcess", "waits", "", ["join", story.pids["p"]])
+        assert nobody_can_go_on(story.history()) is proved
+
+
+def test_a_wait_with_a_timeout_proves_nothing():
+    story = Story()
+    story.meet("p")
+    story.make("Event-1", "Event")
+    story.note("p", "waits for now", "Event-1", "set")
+    story.note("MainProcess", "waits", "", ["join", story.pids["p"]])
+    assert not nobody_can_go_on(story.history())
 
 
 def test_looking_for_a_deadlock_reaps_no_child():

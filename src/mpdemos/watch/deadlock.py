@@ -35,9 +35,8 @@ def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
         return _since(history, key, "notifies", start)
     if what == "the others":
         ends = _total(history, key, "passed") + _total(history, key, "gave up")
-        return (
-            _total(history, key, "waits") + _total(history, key, "waits for now") - ends >= history.sizes[key]
-        )
+        came = _total(history, key, "waits") + _total(history, key, "waits for now")
+        return came - ends >= history.sizes[key] or _since(history, key, "passed", start)
     return True
 
 

@@ -261,7 +261,9 @@ class History:
 
     def _on_gave_up(self, record: Record) -> None:
         if isinstance(record.detail, list) and record.detail[0] == "send":
-            self._streams[record.resource, record.detail[1]].pop()
+            stream = self._streams[record.resource, record.detail[1]]
+            if stream:  # it is empty if a line was torn
+                stream.pop()
 
     def _on_got(self, record: Record) -> None:
         sender, sent = self._sent.pop((record.resource, record.detail), ("", 0))
