@@ -64,9 +64,11 @@ class TracedProcess(process.BaseProcess):
             self._end("interrupts", super().interrupt)  # type: ignore[misc,unused-ignore]
 
     def _end(self, action: str, end: Callable[[], None]) -> None:
-        started = self._popen is not None  # type: ignore[attr-defined]
-        # An executor that breaks terminates all its workers, the one that had died before too.
-        if started and not self._ended_on_purpose and not connection.wait([self.sentinel], 0):
+        popen: Any = self._popen  # type: ignore[attr-defined]
+        # An executor that breaks terminates all its workers, the one that had died before too. (A fork
+        # server's sentinel is ready only until the exit code was read from it.)
+        runs = popen is not None and popen.returncode is None and not connection.wait([self.sentinel], 0)
+        if runs and not self._ended_on_purpose:
             self._ended_on_purpose = True
             self._recorder.note(action, "", {"pid": self.pid})
         end()
