@@ -9,7 +9,15 @@ from multiprocessing import connection
 
 import pytest
 import watchworkers
-from watchtools import METHODS, PATIENCE, environment, posix_only, script
+from watchtools import (
+    METHODS,
+    PATIENCE,
+    all_wait,
+    environment,
+    expire_when_last,
+    posix_only,
+    script,
+)
 
 from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch import Failure
@@ -159,8 +167,9 @@ def test_an_exception_in_the_block_gets_no_note_without_a_failure():
 
 
 def test_a_hang_after_a_failure_tells_of_both():
-    with pytest.raises(Stuck) as caught, watch(limit=0.4) as mp:
+    with pytest.raises(Stuck) as caught, watch() as mp:
         run_one(mp, watchworkers.divide, 1, 0, name="divider")
+        expire_when_last(mp, all_wait("MainProcess", what="get"))
         mp.Queue().get()
     assert "divider failed with ZeroDivisionError" in str(caught.value)
     assert isinstance(caught.value.__cause__, ChildFailed)
