@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 BOOTSTRAP = ROOT / "tools" / "bootstrap.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NEEDED = {
-    "lab": PROJECT["dependencies"],
-    "test": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"],
-}
-NEEDED["browser"] = NEEDED["test"] + PROJECT["optional-dependencies"]["browser"]
+EXTRAS = PROJECT["optional-dependencies"]
+LEVELS = ["lab", "teach", "test", "browser", "bench"]  # each holds what the ones before it hold
+NEEDED = {"lab": PROJECT["dependencies"] + EXTRAS["cluster"]}
+for _before, _level in pairwise(LEVELS):
+    NEEDED[_level] = NEEDED[_before] + EXTRAS[_level]
 SUPPORTED = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 
 
@@ -52,11 +53,11 @@ def test_conda_environment_agrees_with_pyproject():
     conda = bounds(line for line in lines if line != "conda-forge")
     assert conda.pop("python") == PROJECT["requires-python"]
     assert conda.pop("pip") == ""
-    assert conda == bounds(NEEDED["test"])
+    assert conda == bounds(NEEDED["lab"] + EXTRAS["test"])
 
 
 def test_every_dependency_has_a_lower_bound():
-    assert [line for line in NEEDED["test"] if ">=" not in line] == []
+    assert [line for line in NEEDED["bench"] if ">=" not in line] == []
 
 
 @pytest.mark.parametrize("level", NEEDED)
@@ -75,8 +76,8 @@ def test_every_dependency_is_pinned_within_its_bounds_on_every_python(level):
 
 
 def test_the_lessons_and_the_tests_use_the_same_versions():
-    lab, test, browser = ({tuple(words) for words in pins(level)} for level in ("lab", "test", "browser"))
-    assert lab < test < browser
+    held = [{tuple(words) for words in pins(level)} for level in LEVELS]
+    assert all(fewer < more for fewer, more in pairwise(held))
 
 
 @pytest.mark.parametrize("level", NEEDED)

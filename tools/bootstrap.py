@@ -41,7 +41,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts\\python.exe" if os.name == "nt" else "bin/python")
 STAMP = os.path.join(VENV, "mpdemos.json")
 FIRST = os.path.join("notebooks", "00-start-here.ipynb")
-LEVELS = ("lab", "test", "browser")  # each has its pins in requirements/, and each holds the ones before it
+LEVELS = ("lab", "teach", "test", "browser", "bench")  # each has its pins, and holds what the ones before it hold
 
 
 def stop(message):
@@ -94,7 +94,7 @@ def notebooks(arguments):
 
 
 def bench(arguments):
-    environment("test")
+    environment("bench")
     become([PYTHON, os.path.join("tools", "bench.py")] + arguments)
 
 
@@ -119,15 +119,12 @@ def lock(arguments):
             "--quiet",
         ]
         compile = [uv, "pip", "compile", "pyproject.toml"] + options
-        extras = ["--extra=test", "--extra=browser"]
-        run(compile + extras + ["--output-file", pins("browser")] + arguments)
-        run(
-            compile
-            + extras[:1]
-            + ["--constraint", pins("browser"), "--output-file", pins("test")]
-            + arguments
-        )
-        run(compile + ["--constraint", pins("test"), "--output-file", pins("lab")] + arguments)
+        # The largest first: the smaller ones take the same versions.
+        for number in reversed(range(len(LEVELS))):
+            held = ["cluster"] + list(LEVELS[1 : number + 1])
+            same = ["--constraint", pins(LEVELS[number + 1])] if number + 1 < len(LEVELS) else []
+            output = ["--output-file", pins(LEVELS[number])]
+            run(compile + ["--extra=" + extra for extra in held] + same + output + arguments)
     finally:
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
