@@ -61,6 +61,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         slide = slide_type(cell, slide)
         cell.metadata.setdefault("slideshow", {"slide_type": slide})
         answered = number + 1 < len(notebook.cells) and ANSWER in notebook.cells[number + 1].source
+        answered |= number > 0 and notebook.cells[number - 1].source.startswith("predict(")
         if cell.cell_type == "code" and answered:
             cell.metadata["jupyter"] = {
                 "outputs_hidden": True

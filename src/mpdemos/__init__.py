@@ -1,5 +1,26 @@
 """mpdemos: learn Python's multiprocessing by running it, watching it and breaking it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from .watch import ChildFailed, Stuck, start_method, watch
 
 __all__ = ["ChildFailed", "Stuck", "start_method", "watch"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give a notebook the magic ``%%worker``: ``%load_ext mpdemos``.
+
+    Args:
+        shell: the IPython shell of the notebook.
+    """
+    from .practice.cells import WorkerCells
+
+    cells = WorkerCells(shell.user_ns)
+
+    def worker(line: str, cell: str) -> None:
+        """%%worker [name]: make this cell a module that every process can import."""
+        print(cells.run(line.strip(), cell))
+
+    shell.register_magic_function(worker, magic_kind="cell")

@@ -22,7 +22,7 @@ from watchtools import (
 from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch import Failure
 
-ADVICE = "Put the function into a module (a .py file) and import it."
+ADVICE = "put `%%worker` on the first line of that cell"
 
 
 def run_one(mp, target, *args, name="child"):

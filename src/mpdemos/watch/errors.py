@@ -29,7 +29,8 @@ class ChildFailed(RuntimeError):
 
 _FROM_A_CELL = """\
 The child could not find the function: it starts as a new interpreter, imports what it needs, and cannot
-see what a notebook cell or a prompt defined. Put the function into a module (a .py file) and import it."""
+see what an ordinary cell or a prompt defined. In a notebook, put `%%worker` on the first line of that cell
+(`%load_ext mpdemos` once before). Elsewhere, put the function into a module (a .py file) and import it."""
 
 _NO_GUARD = """\
 It died before it could run anything; what it printed is in the terminal. The commonest cause, in a script:

@@ -1,0 +1,270 @@
+"""`check`: try a learner's answer in processes of its own, whatever it does, and say what came of it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from . import progress
+from .exercise import Exercise, find, same_code
+from .folder import private_folder
+from .verdict import NOT_ATTEMPTED, NOT_YET, RIGHT, Verdict
+
+if TYPE_CHECKING:
+    import psutil
+
+MOST_PROCESSES = 64  # at once, of one trial
+_MOST_PRINTED = 2000  # characters that are shown
+_START_UP = 10.0  # seconds that a busy machine may take before the first block
+_PATIENCE = 5.0  # seconds that killed processes have to disappear
+_LOOK = 0.1  # seconds between two looks at a trial
+_TAG = "MPDEMOS_CHECK"  # in the environment of every process of a trial
+
+
+def check(name: str, *answers: Any) -> Verdict:
+    """Check an answer: it runs in processes of its own, under spawn and under the platform's default.
+
+    Args:
+        name: the exercise, as ``"lock-1"``.
+        answers: the functions or classes that the exercise asks for, made by a ``%%worker`` cell.
+
+    Returns:
+        The verdict, which is true if the answer is right. Nothing that the answer does can raise here.
+
+    Raises:
+        ValueError: if there is no such exercise.
+        TypeError: if there are more or fewer answers than it asks for.
+    """
+    exercise = find(name)
+    if len(answers) != len(exercise.answers):
+        call = ", ".join([f'"{name}"', *exercise.answers])
+        raise TypeError(f"{name} is checked by check({call}): {len(answers)} answers were given")
+    for answer, wanted in zip(answers, exercise.answers, strict=True):
+        if reason := _cannot_be_tried(answer, wanted):
+            return Verdict(name, NOT_YET, reason)
+    source = "\n\n".join(Path(_module(a).__file__ or "").read_text(encoding="utf-8") for a in answers[:1])
+    if same_code(source, exercise.starter):
+        ask = f'Write your part into the cell above, run both cells again. A nudge: hint("{name}")'
+        return Verdict(name, NOT_ATTEMPTED, ask)
+    verdict = _tried(exercise, answers)
+    progress.note_try(name, right=bool(verdict), source=source)
+    return verdict
+
+
+def _module(answer: Any) -> Any:
+    return sys.modules[answer.__module__]
+
+
+def _cannot_be_tried(answer: Any, wanted: str) -> str:
+    """Why a child could not even find it."""
+    module, name = getattr(answer, "__module__", None), getattr(answer, "__qualname__", None)
+    if not callable(answer) or name is None:
+        return f"{wanted} shall be a function or a class, and this is {answer!r}."
+    if module == "__main__":
+        return (
+            f"{wanted} comes from an ordinary cell, where no child process can find it: put %%worker on the "
+            "first line of that cell (after %load_ext mpdemos), run it, then run this cell again."
+        )
+    if getattr(sys.modules.get(str(module)), name, None) is not answer:
+        return f"{wanted} is not at the top level of its cell, so no child can import it: move it there."
+    if not getattr(_module(answer), "__file__", None):
+        return f"{wanted} shall be one of your own functions, from a %%worker cell."
+    return ""
+
+
+def methods() -> list[str]:
+    """How an answer is tried: by spawn, and by the platform's default if that is another one."""
+    # Asking for the default name in this process would fix it.
+    default = str(multiprocessing.get_all_start_methods()[0])
+    return list(dict.fromkeys(["spawn", default]))
+
+
+def _tried(exercise: Exercise, answers: tuple[Any, ...]) -> Verdict:
+    with tempfile.TemporaryDirectory(dir=private_folder(), prefix="", ignore_cleanup_errors=True) as folder:
+        examiner = _Examiner(Path(folder))
+        names = [[answer.__module__, answer.__qualname__] for answer in answers]
+        seconds = exercise.limit * len(methods()) + _START_UP
+        try:
+            trouble = examiner.run(exercise.name, names, seconds)
+        finally:
+            examiner.end()
+        result = examiner.result()
+    if trouble or result is None:
+        reason = trouble or examiner.last_words()
+        return Verdict(exercise.name, NOT_YET, reason, printed=examiner.printed())
+    state, reason = (NOT_YET, result["reason"]) if result["reason"] else (RIGHT, "Well done.")
+    return Verdict(exercise.name, state, reason, result["svg"], result["told"], examiner.printed())
+
+
+class _Examiner:
+    """The process that tries an answer, and everything that came of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tag, self._path = uuid.uuid4().hex, folder / "result.json"
+        own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))  # what it leaves goes with the folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.examiner"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | own | {_TAG: self._tag},
+            start_new_session=True,  # an interrupt of the kernel shall not print tracebacks
+        )
+        self._out, self._err = _Drain(self._process.stdout), _Drain(self._process.stderr)
+
+    def run(self, exercise: str, answers: list[list[str]], seconds: float) -> str:
+        """Try an answer; say what went wrong with the trial itself, if anything."""
+        import psutil
+
+        request = {"exercise": exercise, "answers": answers, "methods": methods(), "path": sys.path}
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it has died: its exit code tells more
+            self._process.stdin.write(json.dumps(request | {"result": str(self._path)}).encode() + b"\n")
+            self._process.stdin.flush()
+        deadline = time.monotonic() + seconds
+        while self._process.poll() is None:
+            with suppress(psutil.Error):
+                if len(psutil.Process(self._process.pid).children(recursive=True)) > MOST_PROCESSES:
+                    return (
+                        f"Your code started more than {MOST_PROCESSES} processes, so all of them were ended. "
+                        "Look for the loop that starts them, or for a worker that starts itself."
+                    )
+            if time.monotonic() > deadline:
+                return (
+                    f"It did not end within {seconds:g} seconds, so it was ended. Look for a loop that "
+                    "never ends, or for a wait that nobody answers."
+                )
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LOOK)
+        return ""
+
+    def end(self) -> None:
+        """Leave no process of this trial behind."""
+        import psutil
+
+        self._process.kill()
+        deadline = time.monotonic() + _PATIENCE
+        while (left := list(self._left())) and time.monotonic() < deadline:
+            # The resource tracker ends by itself, when it has removed what the killed ones left.
+            for process in left:
+                with suppress(psutil.Error):
+                    if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                        process.kill()
+            psutil.wait_procs(left, timeout=_LOOK)
+        self._process.wait()
+        for stream in (self._out, self._err):
+            stream.close()
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+
+    def _left(self) -> Iterator[psutil.Process]:
+        import psutil
+
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get(_TAG) == self._tag and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+
+    def result(self) -> dict[str, str] | None:
+        """What the examiner wrote; None if it did not come to that."""
+        with suppress(OSError, ValueError):
+            found: dict[str, str] = json.loads(self._path.read_text(encoding="utf-8"))
+            return found
+        return None
+
+    def printed(self) -> str:
+        """The beginning of what the learner's code printed."""
+        text = self._out.text()
+        return text[:_MOST_PRINTED] + (" …" if len(text) > _MOST_PRINTED else "")
+
+    def last_words(self) -> str:
+        """Why there is no result."""
+        from ..watch.errors import how_it_ended
+
+        how = how_it_ended(self._process.returncode)
+        words = f"Your code ended the process that checks it: it {how}. Look for os._exit, os.kill or exit."
+        if self._process.returncode == 1 and self._err.text():  # an error of the check itself
+            words = f"The check itself failed; please report it.\n{self._err.text()[-_MOST_PRINTED:]}"
+        return words
+
+
+class _Drain:
+    """Reads a stream to its end, so that nobody has to wait who prints a lot, and keeps its beginning."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        assert stream is not None
+        self._stream, self._kept = stream, b""
+        self._thread = threading.Thread(target=self._run, name="mpdemos-drain", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with suppress(OSError, ValueError):
+            while piece := os.read(self._stream.fileno(), 65536):
+                self._kept += piece[: max(0, 4 * _MOST_PRINTED - len(self._kept))]
+
+    def close(self) -> None:
+        self._thread.join(_PATIENCE)
+        if not self._thread.is_alive():
+            self._stream.close()
+
+    def text(self) -> str:
+        return self._kept.decode(errors="replace").strip()
+
+
+def hint(name: str) -> None:
+    """Print a hint; each call prints a plainer one.
+
+    Args:
+        name: the exercise, as ``"lock-1"``.
+
+    Raises:
+        ValueError: if there is no such exercise.
+    """
+    hints = find(name).hints
+    number = min(_hinted.get(name, 0) + 1, len(hints))
+    _hinted[name] = number
+    last = (
+        f' That was the last one; after {HONEST_TRIES} tries: solution("{name}")'
+        if number == len(hints)
+        else ""
+    )
+    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}{last}")
+
+
+_hinted: dict[str, int] = {}
+HONEST_TRIES = 3
+
+
+def solution(name: str, *, reveal: bool = False) -> None:
+    """Print a solution, once the exercise is right or was tried three times in earnest.
+
+    Args:
+        name: the exercise, as ``"lock-1"``.
+        reveal: whether to print it at once, for an instructor.
+
+    Raises:
+        ValueError: if there is no such exercise.
+    """
+    exercise = find(name)
+    done = progress.of(name)
+    if reveal or done.right or len(done.tries) >= HONEST_TRIES:
+        print(f"%%worker\n{exercise.solution.strip()}")
+        return
+    left = HONEST_TRIES - len(done.tries)
+    print(
+        f"The solution of {name} shows after {HONEST_TRIES} different answers that you had checked; "
+        f"{left} to go. "
+        f'Until then: hint("{name}")'
+    )

@@ -1,0 +1,119 @@
+"""The process that tries an answer: `check` starts it, and may end it and all that came of it at any moment.
+
+It reads one line of JSON from its standard input, tries the answer under each start method, and writes what
+came of it to a file, as JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import re
+import sys
+import threading
+import traceback
+from types import TracebackType
+from typing import Any
+
+from .exercise import Exercise, find
+from .trial import NotYet, Trial
+
+_MOST_LINES = 12  # of a traceback: a recursion has a thousand
+_CELL = re.compile(r'File "[^"]*[\\/]\w+_[0-9a-f]{10}\.py", line (\d+)')
+_OUR_FRAME = re.compile(r'(?m)^  File "[^"]*mpdemos[\\/](?:practice|watch)[\\/][^"]*".*\n(?:    .*\n)*')
+_OURS = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(multiprocessing.__file__))
+
+
+def main() -> None:
+    """Try one answer and end."""
+    request = json.loads(sys.stdin.readline())
+    _die_with_the_kernel()
+    sys.path[:] = request["path"]
+    result = examine(find(request["exercise"]), request["answers"], request["methods"])
+    with open(request["result"] + ".new", "w", encoding="utf-8") as file:
+        json.dump(result, file)
+    os.replace(request["result"] + ".new", request["result"])
+
+
+def _die_with_the_kernel() -> None:
+    """End this process at the end of its standard input; its children notice by themselves."""
+    kernel = os.dup(0)
+    os.set_inheritable(kernel, False)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+
+    def wait() -> None:
+        os.read(kernel, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="mpdemos-kernel", daemon=True).start()
+
+
+def examine(exercise: Exercise, answers: list[list[str]], methods: list[str]) -> dict[str, str]:
+    """Try an answer under each start method.
+
+    Args:
+        exercise: the exercise.
+        answers: for each name of the answer its module and its name there.
+        methods: start methods.
+
+    Returns:
+        A ``reason``, empty if the answer is right, and a picture (``svg``, and the same in words: ``told``).
+    """
+    trial = None
+    try:
+        found = tuple(getattr(importlib.import_module(module), name) for module, name in answers)
+        for method in methods:
+            trial = Trial(found, method, exercise.limit)
+            exercise.checker(trial)
+    except NotYet as not_yet:
+        return _result(not_yet.reason, not_yet.shown)
+    except BaseException as error:  # also sys.exit
+        return _result(_told(error), trial and trial.last)
+    return _result("", None)
+
+
+def _result(reason: str, shown: Any) -> dict[str, str]:
+    if shown is None or shown._state != "over":
+        return {"reason": reason, "svg": "", "told": ""}
+    picture = shown.timeline("Your processes")
+    return {"reason": reason, "svg": picture.svg, "told": str(picture)}
+
+
+def _told(error: BaseException) -> str:
+    """What an error says, in words and with the learner's own lines."""
+    from ..watch import ChildFailed, Stuck
+
+    if isinstance(error, Stuck):
+        return f"It does not end by itself.\n{error}"
+    if isinstance(error, ChildFailed):
+        return f"A process of yours failed.\n{_shortened(str(error))}"
+    if isinstance(error, SystemExit):
+        return "Your code called sys.exit() where it should return."
+    lines = traceback.format_exception(type(error), error, _learners(error.__traceback__))
+    return f"Your code raised an error.\n{_shortened(''.join(lines))}"
+
+
+def _learners(where: TracebackType | None) -> TracebackType | None:
+    """The traceback from the learner's first line on."""
+    first = where
+    while where is not None and where.tb_frame.f_code.co_filename.startswith(_OURS):
+        where = where.tb_next
+    return where or first
+
+
+def _shortened(text: str) -> str:
+    """A traceback as a learner reads it: of the lines in files, those of the worker cell, and not "
+    "too many."""
+    text = _OUR_FRAME.sub("", text)
+    lines = _CELL.sub(r"Your worker cell, line \1", text).rstrip().splitlines()
+    if len(lines) <= 2 * _MOST_LINES:
+        return "\n".join(lines)
+    left_out = f"  … {len(lines) - 2 * _MOST_LINES} more lines …"
+    return "\n".join([*lines[:_MOST_LINES], left_out, *lines[-_MOST_LINES:]])
+
+
+if __name__ == "__main__":
+    main()

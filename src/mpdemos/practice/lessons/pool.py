@@ -1,0 +1,1 @@
+"""Lesson 07: exercises and questions."""

@@ -1,0 +1,174 @@
+"""Things that a checker hands to a learner's workers, and that bring the worst moment about.
+
+Who reads or writes one of them without holding the lock waits there until another process does the same, so
+that a mistake which needs bad luck has it on every run. Each use is an event of the watch as well, so a
+checker also sees a mistake that happened to do no harm: `uses` tells which of them stand in one hold of the
+lock.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from typing import Any, NamedTuple
+
+from ..watch import Watch
+
+_PATIENCE = 5.0  # seconds to wait for the other one; who holds the lock never waits
+
+
+def holds(lock: Any) -> bool:
+    """Whether this process holds a lock, or a permit of a semaphore."""
+    return bool(lock._semlock._count() > 0)
+
+
+class Meeting:
+    """A place where so many processes meet, or give up after a while; it is not traced.
+
+    Args:
+        mp: the watched block.
+        parties: how many.
+    """
+
+    def __init__(self, mp: Watch, parties: int = 2) -> None:
+        plain = multiprocessing.get_context(mp._name)
+        self._barrier, self._over = plain.Barrier(parties), plain.Value("b", 0, lock=False)
+
+    def meet(self, patience: float = _PATIENCE) -> bool:
+        """Wait for the others.
+
+        Args:
+            patience: seconds; once they met, or somebody gave up, nobody waits here any more.
+
+        Returns:
+            Whether all came.
+        """
+        if self._over.value:
+            return False
+        try:
+            self._barrier.wait(patience)
+        except threading.BrokenBarrierError:
+            return False
+        finally:
+            self._over.value = 1
+        return True
+
+
+class Tempting:
+    """Something that is to be used only while holding a lock.
+
+    Args:
+        mp: the watched block.
+        lock: the lock that guards it.
+    """
+
+    def __init__(self, mp: Watch, lock: Any) -> None:
+        self._recorder, self._lock, self._meeting = mp._recorder, lock, Meeting(mp)
+
+    def _use(self, action: str, what: Any) -> None:
+        """Note a use before it is made, and make an unguarded one at the worst moment."""
+        self._recorder.note(action, "", what)
+        if not holds(self._lock):
+            self._meeting.meet()
+
+
+class Number(Tempting):
+    """A shared number: ``value``, as of a `multiprocessing.Value` whose lock is somewhere else.
+
+    Args:
+        mp: the watched block.
+        lock: the lock that guards it.
+        start: its first value.
+    """
+
+    def __init__(self, mp: Watch, lock: Any, start: int = 0) -> None:
+        super().__init__(mp, lock)
+        self._number = multiprocessing.get_context(mp._name).Value("i", start, lock=False)
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        seen = int(self._number.value)
+        self._use("reads", seen)
+        return seen
+
+    @value.setter
+    def value(self, new: int) -> None:
+        self._use("writes", new)
+        self._number.value = new
+
+
+class Diary(Tempting):
+    """A file of lines: `write` one. The checker reads them as the events of the watch."""
+
+    def write(self, line: str) -> None:
+        """Append a line."""
+        self._use("writes", line)
+
+
+class Use(NamedTuple):
+    """One use of something tempting.
+
+    Attributes:
+        process: the name of the process.
+        action: ``reads`` or ``writes``.
+        what: what was read or written.
+        hold: how often the process had acquired the lock when it held it; 0 if it did not hold it.
+    """
+
+    process: str
+    action: str
+    what: Any
+    hold: int
+
+
+def uses(mp: Watch, lock: str) -> list[Use]:
+    """Every use of what a checker handed out, by time.
+
+    Args:
+        mp: the watched block, after its end.
+        lock: the label of the lock that guards it.
+    """
+    acquired: dict[str, int] = {}
+    inside: dict[str, int] = {}
+    found = []
+    for event in mp.events:
+        if event.action in ("reads", "writes"):
+            hold = acquired[event.process] if inside.get(event.process) else 0
+            found.append(Use(event.process, event.action, event.detail, hold))
+        elif event.resource == lock and event.action == "acquired":
+            inside[event.process] = inside.get(event.process, 0) + 1
+            acquired[event.process] = acquired.get(event.process, 0) + 1
+        elif event.resource == lock and event.action == "released":
+            inside[event.process] = inside.get(event.process, 0) - 1
+    return found
+
+
+def together(mp: Watch, target: Any, arguments: list[tuple[Any, ...]], name: str) -> list[Any]:
+    """Start a process for each tuple of arguments; when all of them run, let them go at the same moment;
+    join them.
+
+    Args:
+        mp: the watched block.
+        target: the learner's function.
+        arguments: what each process calls it with.
+        name: the processes' name, which gets a number.
+
+    Returns:
+        The processes.
+    """
+    gun = Meeting(mp, len(arguments))
+    started = [
+        mp.Process(target=_after, args=(gun, target, each), name=f"{name}-{number}")
+        for number, each in enumerate(arguments, 1)
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    return started
+
+
+def _after(gun: Meeting, target: Any, arguments: tuple[Any, ...]) -> None:
+    gun.meet(60)
+    target(*arguments)

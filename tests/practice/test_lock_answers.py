@@ -1,0 +1,176 @@
+import pytest
+from practicetools import assert_refused, assert_starts_unattempted_and_has_a_solution, each, names
+
+WRONG = {
+    "lock-1": {
+        "no lock": (
+            """
+def stamp(lock, diary, name):
+    diary.write(f"{name} in")
+    diary.write(f"{name} out")
+""",
+            "without holding the lock",
+        ),
+        "a sleep instead of a lock": (
+            """
+import time
+def stamp(lock, diary, name):
+    time.sleep({"Ann": 0, "Bo": 0.2, "Cy": 0.4}[name])
+    diary.write(f"{name} in")
+    diary.write(f"{name} out")
+""",
+            "without holding the lock",
+        ),
+        "a lock for each line": (
+            """
+def stamp(lock, diary, name):
+    with lock:
+        diary.write(f"{name} in")
+    with lock:
+        diary.write(f"{name} out")
+""",
+            "released between",
+        ),
+        "a lock that is not released": (
+            """
+def stamp(lock, diary, name):
+    lock.acquire()
+    diary.write(f"{name} in")
+    diary.write(f"{name} out")
+""",
+            "held by guest-",
+        ),
+        "a lock of its own": (
+            """
+import multiprocessing
+own = multiprocessing.get_context("spawn").Lock()
+def stamp(lock, diary, name):
+    with own:
+        diary.write(f"{name} in")
+        diary.write(f"{name} out")
+""",
+            "without holding the lock",
+        ),
+        "only half of it": (
+            """
+def stamp(lock, diary, name):
+    with lock:
+        diary.write(f"{name} in")
+""",
+            "then with 'out'",
+        ),
+    },
+    "lock-2": {
+        "no lock": (
+            """
+import sys
+def withdraw(till, balance, amount):
+    if balance.value < amount:
+        sys.exit(1)
+    balance.value -= amount
+""",
+            "without holding the till",
+        ),
+        "looks before it holds the till": (
+            """
+import sys
+def withdraw(till, balance, amount):
+    if balance.value < amount:
+        sys.exit(1)
+    with till:
+        balance.value -= amount
+""",
+            "without holding the till",
+        ),
+        "lets go between looking and taking": (
+            """
+import sys
+def withdraw(till, balance, amount):
+    with till:
+        enough = balance.value >= amount
+    if not enough:
+        sys.exit(1)
+    with till:
+        balance.value -= amount
+""",
+            "released between",
+        ),
+        "does not say who got nothing": (
+            """
+def withdraw(till, balance, amount):
+    with till:
+        if balance.value >= amount:
+            balance.value -= amount
+""",
+            "0 is for who got the money",
+        ),
+        "leaves with the till in hand": (
+            """
+import os
+def withdraw(till, balance, amount):
+    till.acquire()
+    if balance.value < amount:
+        os._exit(1)
+    balance.value -= amount
+    till.release()
+""",
+            "held by customer-",
+        ),
+    },
+    "lock-3": {
+        "in the order of the arguments": (
+            """
+def swap(locks, shelves, i, j):
+    if i == j:
+        return
+    with locks[i], locks[j]:
+        shelves[i], shelves[j] = shelves[j], shelves[i]
+""",
+            "deadlock",
+        ),
+        "forgets that i may be j": (
+            """
+def swap(locks, shelves, i, j):
+    with locks[min(i, j)], locks[max(i, j)]:
+        shelves[i], shelves[j] = shelves[j], shelves[i]
+""",
+            "which it holds itself",
+        ),
+        "one lock after the other": (
+            """
+def swap(locks, shelves, i, j):
+    with locks[i]:
+        mine = shelves[i]
+    with locks[j]:
+        shelves[i], shelves[j] = shelves[j], mine
+""",
+            "at the same time",
+        ),
+        "no lock": (
+            """
+def swap(locks, shelves, i, j):
+    shelves[i], shelves[j] = shelves[j], shelves[i]
+""",
+            "needs the locks of both shelves",
+        ),
+        "does not swap": (
+            """
+def swap(locks, shelves, i, j):
+    if i != j:
+        with locks[min(i, j)], locks[max(i, j)]:
+            pass
+""",
+            "somebody did not swap",
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("name", names("lock"))
+def test_starts_unattempted_and_has_a_solution(name):
+    assert_starts_unattempted_and_has_a_solution(name)
+
+
+@pytest.mark.parametrize(("name", "what"), each(WRONG))
+def test_a_wrong_answer_is_refused_for_its_reason(name, what):
+    assert_refused(name, *WRONG[name][what])
