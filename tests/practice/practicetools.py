@@ -71,5 +71,3 @@ def helpers_end(patience=30.0):
     deadline = time.monotonic() + patience
     while still_running() and time.monotonic() < deadline:
         time.sleep(0.02)
-
-

@@ -96,7 +96,7 @@ def _tried(exercise: Exercise, answers: tuple[Any, ...]) -> Verdict:
         names = [[answer.__module__, answer.__qualname__] for answer in answers]
         seconds = exercise.limit * len(methods()) + _START_UP
         try:
-            trouble = examiner.run(exercise.name, names, seconds)
+            trouble = examiner.run(exercise, names, seconds)
         finally:
             examiner.end()
         result = examiner.result()
@@ -123,14 +123,20 @@ class _Examiner:
         )
         self._out, self._err = _Drain(self._process.stdout), _Drain(self._process.stderr)
 
-    def run(self, exercise: str, answers: list[list[str]], seconds: float) -> str:
+    def run(self, exercise: Exercise, answers: list[list[str]], seconds: float) -> str:
         """Try an answer; say what went wrong with the trial itself, if anything."""
         import psutil
 
-        request = {"exercise": exercise, "answers": answers, "methods": methods(), "path": sys.path}
+        request: dict[str, Any] = {
+            "exercise": exercise.name,
+            "answers": answers,
+            "methods": methods(),
+            "path": sys.path,
+        }
+        request |= {"limit": exercise.limit, "result": str(self._path)}
         assert self._process.stdin is not None
         with suppress(OSError):  # it has died: its exit code tells more
-            self._process.stdin.write(json.dumps(request | {"result": str(self._path)}).encode() + b"\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         deadline = time.monotonic() + seconds
         while self._process.poll() is None:

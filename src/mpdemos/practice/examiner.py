@@ -31,7 +31,7 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     _die_with_the_kernel()
     sys.path[:] = request["path"]
-    result = examine(find(request["exercise"]), request["answers"], request["methods"])
+    result = examine(find(request["exercise"]), request["answers"], request["methods"], request["limit"])
     with open(request["result"] + ".new", "w", encoding="utf-8") as file:
         json.dump(result, file)
     os.replace(request["result"] + ".new", request["result"])
@@ -51,13 +51,14 @@ def _die_with_the_kernel() -> None:
     threading.Thread(target=wait, name="mpdemos-kernel", daemon=True).start()
 
 
-def examine(exercise: Exercise, answers: list[list[str]], methods: list[str]) -> dict[str, str]:
+def examine(exercise: Exercise, answers: list[list[str]], methods: list[str], limit: float) -> dict[str, str]:
     """Try an answer under each start method.
 
     Args:
         exercise: the exercise.
         answers: for each name of the answer its module and its name there.
         methods: start methods.
+        limit: seconds that a watched block may take.
 
     Returns:
         A ``reason``, empty if the answer is right, and a picture (``svg``, and the same in words: ``told``).
@@ -66,7 +67,7 @@ def examine(exercise: Exercise, answers: list[list[str]], methods: list[str]) ->
     try:
         found = tuple(getattr(importlib.import_module(module), name) for module, name in answers)
         for method in methods:
-            trial = Trial(found, method, exercise.limit)
+            trial = Trial(found, method, limit)
             exercise.checker(trial)
     except NotYet as not_yet:
         return _result(not_yet.reason, not_yet.shown)

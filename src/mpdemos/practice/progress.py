@@ -36,7 +36,7 @@ def folder() -> Path:
 
 def of(name: str) -> Done:
     """What is done of one exercise or question; nothing if its file cannot be read."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
         kept = json.loads((folder() / f"{name}.json").read_text(encoding="utf-8"))
         return Done(kept["right"] is True, [str(each) for each in kept["tries"]][:1000])
     return Done()

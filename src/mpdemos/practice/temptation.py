@@ -9,7 +9,6 @@ lock.
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from typing import Any, NamedTuple
 
 from ..watch import Watch
@@ -32,7 +31,7 @@ class Meeting:
 
     def __init__(self, mp: Watch, parties: int = 2) -> None:
         plain = multiprocessing.get_context(mp._name)
-        self._barrier, self._over = plain.Barrier(parties), plain.Value("b", 0, lock=False)
+        self._came, self._met, self._parties = plain.Value("i", 0), plain.Event(), parties
 
     def meet(self, patience: float = _PATIENCE) -> bool:
         """Wait for the others.
@@ -43,15 +42,12 @@ class Meeting:
         Returns:
             Whether all came.
         """
-        if self._over.value:
-            return False
-        try:
-            self._barrier.wait(patience)
-        except threading.BrokenBarrierError:
-            return False
-        finally:
-            self._over.value = 1
-        return True
+        with self._came.get_lock():
+            self._came.value += 1
+            came = self._came.value
+        met = came >= self._parties or self._met.wait(patience)
+        self._met.set()
+        return met
 
 
 class Tempting:
@@ -94,6 +90,8 @@ class Number(Tempting):
 
     @value.setter
     def value(self, new: int) -> None:
+        if not isinstance(new, int):
+            raise TypeError(f"the number is an int, not {type(new).__name__}")
         self._use("writes", new)
         self._number.value = new
 
@@ -103,6 +101,8 @@ class Diary(Tempting):
 
     def write(self, line: str) -> None:
         """Append a line."""
+        if not isinstance(line, str):
+            raise TypeError(f"diary.write() takes a line of text, not {type(line).__name__}")
         self._use("writes", line)
 
 

@@ -1,0 +1,246 @@
+"""Whatever a learner's code does, the check ends, says something useful, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import psutil
+import pytest
+from practicetools import assert_refused, cell, verdict_on
+
+from mpdemos.practice import check, hint, progress, solution
+from mpdemos.practice.exercise import Exercise, all_exercises
+
+checking = sys.modules["mpdemos.practice.check"]
+posix_only = pytest.mark.skipif(os.name == "nt", reason="needs the signals of POSIX")
+
+
+def stamping(body, before=""):
+    """An answer to lock-1 that does this."""
+    return f"{before}\ndef stamp(lock, diary, name):\n" + textwrap.indent(
+        textwrap.dedent(body).strip(), "    "
+    )
+
+
+NEVER_ENDS = "while True:\n    pass"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param("return stamp(lock, diary, name)", "RecursionError", id="recurses"),
+        pytest.param("raise ValueError('no ink')", "ValueError: no ink", id="raises"),
+        pytest.param("import sys\nsys.exit(3)", "exit code 3", id="exits"),
+        pytest.param("import sys\nsys.exit()", "written was: nothing", id="exits as if all were well"),
+        pytest.param("import os\nos._exit(0)", "written was: nothing", id="exits at once"),
+        pytest.param("print('x' * 5_000_000)", "written was: nothing", id="prints a lot"),
+        pytest.param("lock.acquire()\nlock.acquire()", "which it holds itself", id="waits for itself"),
+        pytest.param("open(0).read()", "written was: nothing", id="reads the keyboard"),
+        pytest.param(
+            "diary.write(name)\ndiary.write(lock)",
+            "takes a line of text, not Lock",
+            id="writes what is no line",
+        ),
+    ],
+)
+def test_the_check_says_what_happened(body, reason):
+    assert_refused("lock-1", stamping(body), reason)
+
+
+def with_limit(name, seconds, monkeypatch):
+    """Give an exercise another limit, where it is certain that it will be reached."""
+    exercise = all_exercises()[name]
+    changed = Exercise(name, exercise.task, exercise.answers, exercise.hints, exercise.checker, limit=seconds)
+    monkeypatch.setitem(all_exercises(), name, changed)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGSTOP]
+)
+def test_a_worker_that_kills_or_stops_itself(number, monkeypatch):
+    with_limit("lock-1", 2, monkeypatch)
+    verdict = verdict_on("lock-1", stamping(f"import os\nos.kill(os.getpid(), {int(number)})"))
+    assert verdict.state == "not yet"
+    assert "guest-1" in verdict.reason
+
+
+def test_a_worker_that_never_ends_is_ended_and_drawn(monkeypatch):
+    with_limit("lock-1", 1, monkeypatch)
+    assert_refused("lock-1", stamping(NEVER_ENDS), "It does not end by itself")
+
+
+def test_a_check_that_never_ends_is_ended(monkeypatch):
+    """The learner's module itself never ends in a child, so not even the watched block begins."""
+    with_limit("lock-1", 0.1, monkeypatch)
+    monkeypatch.setattr(checking, "_START_UP", 2.0)
+    endless = "import os\nif 'MPDEMOS_CHECK' in os.environ:\n    while True:\n        pass\n"
+    assert_refused("lock-1", stamping("pass", endless), "did not end within")
+
+
+CHILDREN = """
+import subprocess, sys
+stay = [sys.executable, "-c", "import time; time.sleep(600)"]
+def start(number, **options):
+    for _ in range(number):
+        subprocess.Popen(stay, **options)
+"""
+
+
+def test_a_thousand_processes_are_refused():
+    assert_refused("lock-1", stamping("start(1000)", CHILDREN), "more than 64 processes")
+
+
+def test_children_that_are_left_are_ended():
+    """Also those that left the session; the fixture looks whether any process is left."""
+    before = set(psutil.pids())
+    verdict = verdict_on("lock-1", stamping("start(2, start_new_session=True)\nlock.acquire()", CHILDREN))
+    assert verdict.state == "not yet"
+    left = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "import time; time.sleep(600)" in (p.info["cmdline"] or [])
+    ]
+    assert [p for p in left if p.pid not in before] == []
+
+
+def test_what_was_printed_is_shown_in_part():
+    verdict = verdict_on("lock-1", stamping("print('here', name)\nprint('y' * 100_000)"))
+    assert "here Ann" in verdict.printed
+    assert len(verdict.printed) < 3000
+    assert "Your code printed" in repr(verdict)
+    assert "here Ann" in verdict._repr_mimebundle_()["text/html"]
+
+
+def test_lines_are_those_of_the_cell_and_no_frame_is_ours():
+    reason = verdict_on("lock-1", stamping("raise ValueError('no ink')")).reason
+    assert "Your worker cell, line 4, in stamp" in reason
+    assert "mpdemos" not in reason
+
+
+def test_a_picture_shows_what_happened():
+    verdict = verdict_on("lock-1", stamping("lock.acquire()\ndiary.write(name)"))
+    html = verdict._repr_mimebundle_()["text/html"]
+    assert "guest-1" in verdict.told
+    assert f'alt="{verdict.told[:20]}' in html
+    assert "data:image/svg+xml;base64," in html
+
+
+def test_an_ordinary_cell_is_told_from_a_worker_cell():
+    namespace = {"__name__": "__main__"}
+    exec("def stamp(lock, diary, name):\n    pass", namespace)
+    verdict = check("lock-1", namespace["stamp"])
+    assert verdict.state == "not yet"
+    assert "put %%worker on the first line" in verdict.reason
+
+
+@pytest.mark.parametrize("answer", [None, 3, lambda: None, print, time.sleep, threading.Thread.run])
+def test_what_is_no_answer_is_refused_at_once(answer):
+    assert check("lock-1", answer).state == "not yet"
+
+
+def test_a_wrong_call_says_the_right_one():
+    with pytest.raises(TypeError, match=r'check\("lock-1", stamp\)'):
+        check("lock-1")
+    with pytest.raises(ValueError, match=r"no exercise 'lock-9'; there is lock-1, lock-2, lock-3"):
+        check("lock-9", print)
+    for ask in (hint, solution):
+        with pytest.raises(ValueError, match="there is lock-1"):
+            ask("lock-0")
+
+
+def test_hints_get_plainer(capsys, monkeypatch):
+    monkeypatch.setattr(checking, "_hinted", {})
+    for _ in range(3):
+        hint("lock-1")
+    told = capsys.readouterr().out.splitlines()
+    assert [line[:11] for line in told] == ["Hint 1 of 2", "Hint 2 of 2", "Hint 2 of 2"]
+    assert told[0] != told[1] == told[2]
+
+
+def test_the_solution_shows_after_three_different_answers_or_a_right_one(capsys):
+    solution("lock-1", reveal=True)
+    assert "with lock:" in capsys.readouterr().out
+    solution("lock-1")
+    assert "3 to go" in capsys.readouterr().out
+    for number in (1, 2, 2, 3):
+        assert "lock:" not in capsys.readouterr().out
+        verdict_on("lock-1", stamping(f"raise ValueError({number})"))
+        solution("lock-1")
+    assert "with lock:" in capsys.readouterr().out
+
+
+def test_who_was_right_sees_the_solution(capsys):
+    verdict_on("lock-1", all_exercises()["lock-1"].solution)
+    solution("lock-1")
+    assert "with lock:" in capsys.readouterr().out
+    assert "✓ lock-1" in repr(progress())
+
+
+def test_an_untouched_starter_is_no_try():
+    verdict_on("lock-1", all_exercises()["lock-1"].starter + "\n# a comment\n")
+    assert "○ lock-1" in repr(progress())
+
+
+KILLED_KERNEL = """
+import os, sys, threading, time
+sys.path.insert(0, {here!r})
+from practicetools import cell
+from mpdemos.practice import check
+stamp = cell('''
+import pathlib, time
+def stamp(lock, diary, name):
+    pathlib.Path({sign!r}).touch()
+    time.sleep(600)
+''')["stamp"]
+check("lock-1", stamp)
+"""
+
+
+@pytest.mark.parametrize("how", ["kill", "interrupt"])
+@posix_only
+def test_a_kernel_that_dies_in_a_check_leaves_nothing(how, tmp_path):
+    sign = tmp_path / "sign"
+    text = KILLED_KERNEL.format(here=os.path.dirname(__file__), sign=str(sign))
+    environment = os.environ | {"MPDEMOS_TEST_TAG": str(tmp_path)}
+    kernel = subprocess.Popen([sys.executable, "-c", text], env=environment, stderr=subprocess.DEVNULL)
+    wait_until(sign.exists)
+    kernel.send_signal({"kill": 9, "interrupt": 2}[how])
+    kernel.wait(60)
+    wait_until(lambda: not tagged(str(tmp_path)))
+
+
+def wait_until(condition, patience=60):
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def tagged(tag):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("MPDEMOS_TEST_TAG") == tag
+            if mine and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_an_answer_may_come_from_a_module_of_the_learners_own(tmp_path, monkeypatch):
+    (tmp_path / "own_answer.py").write_text(all_exercises()["lock-1"].solution, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import own_answer
+
+    assert check("lock-1", own_answer.stamp)
+
+
+def test_an_inner_function_is_refused():
+    made = cell("def make():\n    def stamp(lock, diary, name):\n        pass\n    return stamp")
+    assert "not at the top level" in check("lock-1", made["make"]()).reason
