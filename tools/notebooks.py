@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from slide_types import set_slide_types, split
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CELL_TIMEOUT = 60  # seconds
@@ -31,6 +32,7 @@ def main(paths: list[Path]) -> None:
     for path in paths:
         before = nbformat.read(path, as_version=4)
         after = nbformat.read(path, as_version=4)
+        split(after)
         NotebookClient(
             after,
             timeout=CELL_TIMEOUT,
@@ -53,13 +55,10 @@ def clean(notebook: nbformat.NotebookNode) -> None:
             "language_info": {"name": "python"},
         }
     )
-    slide = ""
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03}"
         for name in set(cell.metadata) - KEPT:
             del cell.metadata[name]
-        slide = slide_type(cell, slide)
-        cell.metadata.setdefault("slideshow", {"slide_type": slide})
         answered = number + 1 < len(notebook.cells) and ANSWER in notebook.cells[number + 1].source
         answered |= number > 0 and notebook.cells[number - 1].source.startswith("predict(")
         if cell.cell_type == "code" and answered:
@@ -68,6 +67,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
             }  # a reader predicts first; running it shows it
         if cell.cell_type == "code":
             cell.outputs = joined(o for o in cell.outputs if o.get("name") != "stderr")
+    set_slide_types(notebook)
 
 
 def joined(outputs):
@@ -79,16 +79,6 @@ def joined(outputs):
         else:
             kept.append(output)
     return kept
-
-
-def slide_type(cell: nbformat.NotebookNode, before: str) -> str:
-    """A slide for each section, a slide below it for each part; code stays with the text above it."""
-    first = cell.source.lstrip().split("\n")[0]
-    if cell.cell_type == "markdown" and first.startswith(("# ", "## ")):
-        return "slide"
-    if cell.cell_type == "markdown" and first.startswith("#"):
-        return "subslide"
-    return "-"
 
 
 def comparable(notebook: nbformat.NotebookNode) -> str:
