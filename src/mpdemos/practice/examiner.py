@@ -17,6 +17,8 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from ..watch import ChildFailed, Failure, Stuck
+from ..watch.explain import listed
 from .exercise import Exercise, find
 from .trial import NotYet, Trial
 
@@ -85,16 +87,27 @@ def _result(reason: str, shown: Any) -> dict[str, str]:
 
 def _told(error: BaseException) -> str:
     """What an error says, in words and with the learner's own lines."""
-    from ..watch import ChildFailed, Stuck
-
     if isinstance(error, Stuck):
         return f"It does not end by itself.\n{error}"
     if isinstance(error, ChildFailed):
-        return f"A process of yours failed.\n{_shortened(str(error))}"
+        return f"A process of yours failed.\n{_each_once(error)}"
     if isinstance(error, SystemExit):
         return "Your code called sys.exit() where it should return."
     lines = traceback.format_exception(type(error), error, _learners(error.__traceback__))
     return f"Your code raised an error.\n{_shortened(''.join(lines))}"
+
+
+def _each_once(error: ChildFailed) -> str:
+    """The failures of which none is like another, each with who else ended that way."""
+    alike: dict[str, list[Failure]] = {}
+    for failure in error.failures:
+        alike.setdefault(failure.error, []).append(failure)
+    told = []
+    for first, *others in alike.values():
+        told.append(_shortened(str(ChildFailed([first]))))
+        if others:
+            told.append(f"{listed(each.process for each in others)} ended the same way.")
+    return "\n".join(told)
 
 
 def _learners(where: TracebackType | None) -> TracebackType | None:

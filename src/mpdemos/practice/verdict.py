@@ -40,11 +40,14 @@ class Verdict:
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         mark, colour = _LOOK[self.state]
+        first, _, more = self.reason.partition("\n")
         html = (
             f'<div style="border-left: 6px solid {colour}; padding: 4px 12px">'
             f'<b style="color: {colour}">{mark} {escape(self.exercise)}: {self.state}.</b> '
-            f'<span style="white-space: pre-wrap">{escape(self.reason)}</span>'
+            f"{escape(first)}"
         )
+        if more:
+            html += f"<pre>{escape(more)}</pre>"
         if self.printed:
             html += f"<p>Your code printed:</p><pre>{escape(self.printed)}</pre>"
         if self.svg:

@@ -24,10 +24,10 @@ def stamp(trial: Trial) -> None:
     """Three processes stamp at the same moment; who writes without the lock meets another one there."""
     with trial.watch() as mp:
         lock = mp.Lock()
-        mp.label(lock=lock)
+        mp.label(pen=lock)
         diary = Diary(mp, lock)
         together(mp, trial.answer, [(lock, diary, name) for name in ("Ann", "Bo", "Cy")], "guest")
-    written = uses(mp, "lock")
+    written = uses(mp, "pen")
     lines = [use.what for use in written]
     told = ", ".join(map(str, lines)) or "nothing"
     right = [f"{name} {what}" for name in ("Ann", "Bo", "Cy") for what in ("in", "out")]
