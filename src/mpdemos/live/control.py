@@ -31,6 +31,10 @@ MOST = 6  # processes of one kind
 _WINDOW = 20  # seconds that the picture shows
 _TICK = 0.3  # seconds from one picture to the next
 _GOODBYE = 20.0  # seconds that a thread has to end its processes
+_STYLE = (  # readable from the last row, as the picture is
+    "<style>.mpdemos-live { --jp-widgets-font-size: 18px; --jp-widgets-inline-height: 36px }"
+    ".mpdemos-live span { font-size: 18px }</style>"
+)
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _WORDS = (
     "A live control for a {kind}. This is the picture of an earlier run: to steer processes of your own, "
@@ -60,9 +64,9 @@ class Control:
     def __init__(self) -> None:
         _stop_latest()
         self.values = {name: first for name, first, _most in self.settings}
-        self.state, self.image = "Nothing runs yet.", self._still()
+        self.state, self.image = "Nothing runs yet: this is the picture of an earlier run.", self._still()
         self._run: _Run | None = None
-        self._box = self._build()
+        self._build()
 
     def _begin(self) -> None:
         """Make the primitive and start the first processes."""
@@ -208,12 +212,13 @@ class Control:
 
     # --- showing ---------------------------------------------------------------------------------------
 
-    def _build(self) -> Any:
-        """The widgets; None without ipywidgets."""
+    def _build(self) -> None:
+        """Make the widgets, if ipywidgets is there."""
+        self._box: Any = None
         try:
             import ipywidgets as widgets
         except ImportError:
-            return None
+            return
         self._toggle = widgets.Button(button_style="primary")
         self._toggle.on_click(lambda _: self.stop() if self.running else self.start())
         self._buttons = [
@@ -227,13 +232,12 @@ class Control:
             choices[-1].observe(
                 lambda change: self.choose(change["owner"].description, change["new"]), "value"
             )
-            choices[-1].layout.width = "150px"
+            choices[-1].layout.width = "170px"
         self._line, self._picture = widgets.HTML(), widgets.HTML()
         row = widgets.HBox([self._toggle, *self._buttons, *choices], layout={"flex_flow": "row wrap"})
-        box = widgets.VBox([row, self._line, self._picture])
-        self._box = box
+        self._box = widgets.VBox([widgets.HTML(_STYLE), row, self._line, self._picture])
+        self._box.add_class("mpdemos-live")
         self._show(self.state, False)
-        return box
 
     def _show(self, state: str, running: bool) -> None:
         self.state = state
@@ -242,7 +246,7 @@ class Control:
         self._toggle.description = "Stop" if running else "Start"  # one button, or the focus would get lost
         for button in self._buttons:
             button.disabled = not running
-        self._line.value = f'<span style="font-size: 16px">{escape(state)}</span>'
+        self._line.value = f"<span>{escape(state)}</span>"
         self._picture.value = self.image
 
     def _still(self) -> str:
