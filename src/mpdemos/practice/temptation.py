@@ -9,6 +9,7 @@ lock.
 from __future__ import annotations
 
 import multiprocessing
+import time
 from typing import Any, NamedTuple
 
 from ..watch import Watch
@@ -157,16 +158,40 @@ def together(mp: Watch, target: Any, arguments: list[tuple[Any, ...]], name: str
     Returns:
         The processes.
     """
-    gun = Meeting(mp, len(arguments))
+    started = start_together(mp, target, arguments, name)
+    for process in started:
+        process.join()
+    return started
+
+
+def start_together(mp: Watch, target: Any, arguments: list[tuple[Any, ...]], name: str) -> list[Any]:
+    """As `together`, without the join: all of them run."""
+    gun = Meeting(mp, len(arguments) + 1)
     started = [
         mp.Process(target=_after, args=(gun, target, each), name=f"{name}-{number}")
         for number, each in enumerate(arguments, 1)
     ]
     for process in started:
         process.start()
-    for process in started:
-        process.join()
+    gun.meet(60)
     return started
+
+
+def until_at_rest(mp: Watch, processes: list[Any]) -> None:
+    """Let each of these processes run until it waits, without a limit, for another one, or has ended.
+
+    Who waits again and again, each time for a while, is never at rest: patience ends, and nobody is wronged.
+
+    Args:
+        mp: the watched block.
+        processes: some of its processes.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        last = {event.process: event.action for event in mp.events if not event.thread}
+        if all(last.get(each.name) == "waits" or not each.is_alive() for each in processes):
+            return
+        time.sleep(0.01)
 
 
 def _after(gun: Meeting, target: Any, arguments: tuple[Any, ...]) -> None:
