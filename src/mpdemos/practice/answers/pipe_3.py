@@ -1,0 +1,14 @@
+import threading
+
+
+def swap(line, data):
+    """Send data, return what the other side sends; it calls swap as well. Both are larger than the pipe."""
+    # <your turn>
+    #: line.send(data)  # and the other side does the same
+    #: return line.recv()
+    sender = threading.Thread(target=line.send, args=(data,))
+    sender.start()
+    received = line.recv()
+    sender.join()
+    return received
+    # </your turn>
