@@ -55,6 +55,7 @@ def get_reveal() -> None:
 def slides(path: Path) -> str:
     """A notebook as one page of HTML."""
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells = with_notes(notebook.cells, notes(path))
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"(\]\([\w-]+)\.ipynb", r"\1.html", cell.source)
@@ -72,6 +73,27 @@ def slides(path: Path) -> str:
     }
     page, _resources = exporter.from_notebook_node(notebook, resources)
     return page
+
+
+def notes(path: Path) -> dict[str, str]:
+    """What to say in each section of a lesson; it stands in docs/notes, where no learner has to read it."""
+    text = read(ROOT / "docs" / "notes" / f"{path.stem}.md")
+    titles_and_texts = re.split(r"(?m)^## (.+)$", text)[1:]
+    pairs = zip(titles_and_texts[::2], titles_and_texts[1::2], strict=True)
+    return {title.rpartition(" (")[0]: f"**{title}**\n{body}" for title, body in pairs}
+
+
+def with_notes(cells: list, told: dict[str, str]) -> list:
+    """The cells, and behind the first one of each section its notes."""
+    found = []
+    for number, cell in enumerate(cells):
+        found.append(cell)
+        titles = re.findall(r"(?m)^## (.+)$", cell.source) if cell.cell_type == "markdown" else []
+        for title in titles or (["Opening"] if number == 0 else []):
+            note = nbformat.v4.new_markdown_cell(told[title])
+            note.metadata["slideshow"] = {"slide_type": "notes"}
+            found.append(note)
+    return found
 
 
 def read(path: Path) -> str:
