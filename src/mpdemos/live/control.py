@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..watch import watch
+from ..watch.errors import how_it_ended
 from ..watch.explain import listed
 from ..watch.history import History, natural
 from ..watch.picture import Timeline, escape
@@ -153,8 +154,9 @@ class Control:
                 return "Stopped."
             self.look()
             press(self)
-            if any(life.exitcode == -signal.SIGINT for life in self.history.lives.values()):
-                return "Interrupted."
+            for life in self.history.lives.values():
+                if life.exitcode in (1, -signal.SIGINT):  # what an interrupt leaves; who is killed leaves -9
+                    return f"{life.name} {how_it_ended(life.exitcode)}."
             words = f"{self._words()} {self.told}".strip()
             self.image = _picture(self.history, f"{self.kind}: the last {_WINDOW} seconds")
             self._show(words, True)

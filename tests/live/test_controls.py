@@ -1,0 +1,133 @@
+"""Each live control: real processes that do what the buttons say, and words that tell it."""
+
+import base64
+import multiprocessing
+import re
+from contextlib import suppress
+
+import pytest
+from livetools import descendants, says, wait_until
+
+from mpdemos import live
+
+KINDS = [live.Lock, live.Semaphore, live.Event, live.Queue, live.Pool]
+
+
+def drawn(control):
+    """The text of the picture that is shown."""
+    (data,) = re.findall('base64,([^"]*)', control.image)
+    return base64.b64decode(data).decode()
+
+
+def done(control):
+    return [(event.process, event.action) for event in control.mp.events]
+
+
+def press_until(control, button, pattern):
+    """Press again if a process was quicker."""
+    while not re.search(pattern, control.state):
+        control.press(button)
+        with suppress(AssertionError):
+            says(control, pattern, patience=2)
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_starts_and_ends_real_processes(kind, method, run, monkeypatch):
+    monkeypatch.setenv("MPDEMOS_START_METHOD", method)
+    control = kind()
+    assert not control.running
+    assert descendants() == []
+    before = control.image
+    run(control)
+    says(control, "till is|inside|go is|places on|workers are")
+    assert control.running
+    assert len(descendants()) >= 2
+    assert control.image != before
+    control.close()
+    assert not control.running
+    assert descendants() == []
+    assert control.state == "Stopped. Every process has ended."
+
+
+def test_tellers_take_turns_until_the_holder_is_killed(run):
+    control = run(live.Lock())
+    says(control, "held by teller-[123]; ")
+    control.press("One more teller")
+    says(control, "held by teller-4")
+    control.press("Kill the holder")
+    dead = says(control, r"held by (teller-\d) \(dead\); teller-\d, teller-\d and teller-\d wait\.")[1]
+    assert f"{dead} was killed: it can never release the till." in control.state
+    assert "killed" in drawn(control)
+    control.press("Kill the holder")
+    says(control, "nobody to kill")
+
+
+def test_there_is_room_for_so_many_tellers_only(run):
+    control = run(live.Lock())
+    for _ in range(4):
+        control.press("One more teller")
+    says(control, "6 are enough")
+    assert len(descendants()) == 6
+
+
+def test_as_many_are_inside_as_there_are_places(run):
+    control = run(live.Semaphore())
+    says(control, "2 places, 2 inside: .*wait")
+    assert control.mp.most_at_once(control.thing) == 2
+    control.choose("places", 3)  # begins anew
+    says(control, "3 places, 3 inside")
+    assert control.mp.most_at_once(control.thing) == 3
+    control.choose("workers", 6)
+    says(control, "3 places, 3 inside: .*wait")
+    control.press("Release once too often")
+    says(control, "3 places, 4 inside")
+
+
+def test_a_place_is_lost_with_its_process(run):
+    control = run(live.Semaphore(), places=1, workers=2)
+    says(control, "1 place, 1 inside")
+    control.press("Kill one inside")
+    says(control, r"1 place, 1 inside: worker-\d \(dead\); worker-\d waits")
+
+
+def test_walkers_walk_while_the_event_is_set(run):
+    control = run(live.Event())
+    says(control, "not set; walker-1, walker-2 and walker-3 wait")
+    control.press("Set")
+    says(control, "set: everybody walks")
+    control.press("Clear")
+    says(control, "not set; walker-1, walker-2 and walker-3 wait")
+    assert done(control).count(("MainProcess", "set")) == 1
+    assert done(control).count(("MainProcess", "cleared")) == 1
+
+
+def test_a_full_shelf_makes_the_cooks_wait(run):
+    control = run(live.Queue(), cooks=2, room=1)
+    says(control, "1 of 1 places on the shelf are taken; cook-1 and cook-2 wait for room")
+    press_until(control, "Put a plate", "no room for your plate: queue.Full")
+    control.press("Kill a waiter")
+    says(control, "waiter-1 was killed: the plate that it carried is lost")
+    says(control, "1 of 1 places on the shelf are taken; cook-1 and cook-2 wait for room")
+    control.press("One more waiter")
+    wait_until(lambda: ("waiter-2", "got") in done(control))
+
+
+def test_an_empty_shelf_makes_the_waiters_wait(run):
+    control = run(live.Queue(), waiters=3)
+    says(control, "wait for a plate")
+    control.press("Put a plate")
+    wait_until(lambda: ("MainProcess", "put") in done(control))
+
+
+def test_a_pool_loses_the_task_of_a_killed_worker_and_goes_on(run):
+    control = run(live.Pool())
+    says(control, "0 of 2 workers are busy; tasks: 0 wait, 0 done, 0 lost")
+    control.press("Kill a busy worker")
+    says(control, "nobody to kill")
+    control.press("Submit 4 tasks")
+    says(control, "2 of 2 workers are busy; tasks: 2 wait, 0 done, 0 lost")
+    control.press("Kill a busy worker")
+    says(control, r"crew worker \d was killed: its task is lost")
+    says(control, "0 of 2 workers are busy; tasks: 0 wait, 3 done, 1 lost")
+    assert "crew worker 3" in drawn(control)

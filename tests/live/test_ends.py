@@ -1,0 +1,222 @@
+"""Whatever happens, a control ends all its processes, and no press ever blocks."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+
+import psutil
+import pytest
+from jupyter_client.manager import start_new_kernel
+from livetools import PATIENCE, descendants, named, says, wait_until
+
+from mpdemos import Stuck, live, watch
+from mpdemos.live import control as control_module
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="needs the signals of POSIX")
+
+
+def pids():
+    return {process.pid for process in descendants()}
+
+
+def test_making_another_one_ends_it(run):
+    """What happens when its cell is run again."""
+    first = run(live.Lock())
+    says(first, "held")
+    live.Lock()
+    says(first, "Every process has ended")
+    assert descendants() == []
+
+
+def test_starting_another_one_ends_it(run):
+    first, second = live.Lock(), live.Event()
+    run(first)
+    says(first, "held")
+    before = pids()
+    run(second)
+    says(second, "not set; ")
+    assert first.state == "Stopped. Every process has ended."
+    assert not first.running
+    assert not before & pids()
+    run(first)
+    says(first, "held")
+    assert not second.running
+
+
+def test_starting_again_and_again_keeps_one_set_of_processes(run):
+    control = live.Event()
+    for _ in range(5):
+        run(control)
+    says(control, "walker-1, walker-2 and walker-3 wait")
+    assert len(descendants()) == 3
+
+
+def test_a_press_never_blocks(run):
+    control = run(live.Lock())
+    says(control, "held")
+    held_up = threading.Event()
+    control._run.presses.put(lambda _control: held_up.wait())
+    control.press("One more teller")
+    control.press("Kill the holder")
+    control.stop()
+    control.start()
+    assert control.running
+    held_up.set()
+    says(control, "held by teller-1")
+
+
+@posix_only
+def test_a_hung_process_is_ended_too(run):
+    control = run(live.Event())
+    says(control, "walker-1, walker-2 and walker-3 wait")
+    os.kill(named(control, "walker-2").pid, signal.SIGSTOP)
+    control.press("Set")  # set() waits for walker-2
+    says(control, "everybody walks")
+    control.press("Clear")
+    says(control, "not set")
+    control.close()
+    assert control.state == "Stopped. Every process has ended."
+    assert descendants() == []
+    (setter,) = (thread for thread in threading.enumerate() if thread.name == "mpdemos-set")
+    control.thing._cond._woken_count.release()  # what walker-2 would have done; else the thread stays
+    setter.join(PATIENCE)
+
+
+def test_it_ends_by_itself_when_it_is_forgotten(run, monkeypatch):
+    monkeypatch.setattr(control_module, "LIMIT", 0.2)
+    control = run(live.Lock())
+    says(control, "Nobody stopped it .* Every process has ended")
+    assert descendants() == []
+
+
+def test_what_goes_wrong_is_told(run, monkeypatch):
+    def begin(self):
+        self.use(till=self.mp.Lock())
+        self.add("teller", control_module.workers.count_money)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(live.Lock, "_begin", begin)
+    control = run(live.Lock())
+    says(control, "OSError: no space left. Every process has ended.")
+    assert descendants() == []
+
+
+def test_a_watched_block_is_undisturbed(run):
+    control = run(live.Lock())
+    says(control, "held by teller-1")
+    with watch() as mp:
+        lock = mp.Lock()
+        with lock:
+            pass
+    assert mp.most_at_once(lock) == 1
+    assert "No process was started" in mp.explain()
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
+        mp.Event().wait()
+    assert control.running
+    says(control, "held by teller-2")
+
+
+# In a kernel, and when that ends
+
+
+class Kernel:
+    """A kernel with a control that runs; its processes are found by a tag in their environment."""
+
+    def __init__(self, kind):
+        self.tag = uuid.uuid4().hex
+        environment = os.environ | {"MPDEMOS_TEST_TAG": self.tag}
+        environment.pop("PYTEST_CURRENT_TEST", None)
+        self.manager, self.client = start_new_kernel(env=environment)
+        self.run(f"from mpdemos import live; control = live.{kind}(); control.start()")
+
+    def run(self, code):
+        """Run it; returns what it prints."""
+        told = []
+        reply = self.client.execute_interactive(
+            code,
+            timeout=PATIENCE,
+            output_hook=lambda m: told.append(m["content"].get("text", "")),
+        )
+        assert reply["content"]["status"] == "ok", reply
+        return "".join(told)
+
+    def processes(self):
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process):
+        try:
+            tagged = process.environ().get("MPDEMOS_TEST_TAG") == self.tag
+            return tagged and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError):
+            return False
+
+
+@pytest.fixture
+def kernel():
+    started = []
+
+    def start(kind):
+        started.append(Kernel(kind))
+        everybody = "print(len(control.waiting('acquire')) == 2 or len(control.waiting('task')) == 2)"
+        wait_until(lambda: "start" not in started[-1].run("print(control.state)"))
+        wait_until(lambda: started[-1].run(everybody) == "True\n")
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.client.stop_channels()
+        each.manager.shutdown_kernel(now=True)
+        for process in each.processes():
+            process.kill()
+
+
+@pytest.mark.parametrize("kind", ["Lock", "Pool"])
+def test_nothing_is_left_of_a_killed_kernel(kind, kernel):
+    it = kernel(kind)
+    assert len(it.processes()) >= 3
+    psutil.Process(it.manager.provisioner.pid).kill()
+    wait_until(lambda: not it.processes())
+
+
+def test_nothing_is_left_when_a_kernel_is_shut_down(kernel):
+    it = kernel("Lock")
+    it.manager.shutdown_kernel()
+    wait_until(lambda: not it.processes())
+
+
+@posix_only
+@pytest.mark.parametrize("kind", ["Lock", "Pool"])
+def test_an_interrupt_ends_them_without_a_traceback(kind, kernel):
+    it = kernel(kind)
+    it.manager.interrupt_kernel()
+    told = ""
+    while "Every process has ended" not in told:
+        told += it.run("import time; time.sleep(0.05); print(control.state)")
+    assert "was killed by SIGINT (exit code -2). Every process has ended." in told
+    assert "Traceback" not in told
+    assert it.run("import multiprocessing; print(multiprocessing.active_children())") == "[]\n"
+
+
+def test_a_program_that_ends_leaves_nothing(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from mpdemos import live\n"
+        "import time\n"
+        "if __name__ == '__main__':\n"
+        "    control = live.Pool()\n"
+        "    control.start()\n"
+        "    while 'busy' not in control.state: time.sleep(0.01)\n"
+        "    control.press('Submit 4 tasks')\n",
+        encoding="utf-8",
+    )
+    folder = tmp_path / "t"
+    folder.mkdir()
+    environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder)}
+    done = subprocess.run(
+        [sys.executable, str(program)], env=environment, timeout=PATIENCE, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(folder.glob("mpdemos-*")) == []
