@@ -1,11 +1,13 @@
 # make lab                             JupyterLab on the lessons
+# make teach                           the same for a projector: larger text, and slides whose cells run
+# make slides                          each lesson as slides in one file that needs no network; needs npm
 # make test                            everything that CI checks
 # make test-slow                       the tests that take minutes; CI checks them too
 # make test-browser                    each notebook in a real JupyterLab; needs a Chromium; CI checks it too
 # make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
 # make PYTHON=python3.13 lab           with another Python
 #
-# Both make .venv first, and make it again only when the Python, pyproject.toml or requirements/ changed.
+# All make .venv first, and make it again only when the Python, pyproject.toml or requirements/ changed.
 # tools/bootstrap.py does the work, for a platform without make too.
 
 PYTHON ?= python3
@@ -15,10 +17,16 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
 	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
 	exec "$(PYTHON)" tools/bootstrap.py
 
-.PHONY: lab test test-slow test-browser lint notebooks bench lock clean
+.PHONY: lab teach slides test test-slow test-browser lint notebooks bench lock clean
 
 lab:
 	$(bootstrap) lab $(ARGS)
+
+teach:
+	$(bootstrap) teach $(ARGS)
+
+slides:
+	$(bootstrap) slides $(ARGS)
 
 test:
 	$(bootstrap) test $(ARGS)

@@ -206,6 +206,30 @@ def test_make_passes_arguments_on():
     assert f'"other" tools/bootstrap.py lab {options}' in done.stdout
 
 
+@pytest.mark.parametrize("job", ["lab", "teach"])
+def test_jupyterlab_keeps_its_settings_in_the_checkout(job, bootstrap, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "tools" / "lab", tmp_path / "tools" / "lab")
+    started = []
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setattr(bootstrap, "environment", lambda level: started.append(level))
+    monkeypatch.setattr(bootstrap, "become", started.append)
+    monkeypatch.setattr(bootstrap.os, "environ", {})
+    settings = tmp_path / ".jupyter" / job / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    bootstrap.JOBS[job](["--no-browser"])
+    assert started[0] == job
+    assert started[1][1:4] == ["-m", "jupyterlab", bootstrap.FIRST]
+    assert started[1][-1] == "--no-browser"
+    assert bootstrap.os.environ["JUPYTER_CONFIG_DIR"] == str(tmp_path / ".jupyter" / job)
+    assert bootstrap.os.environ["JUPYTER_CONFIG_PATH"] == str(tmp_path / "tools" / "lab")
+    assert Path(bootstrap.os.environ["IPYTHONDIR"]).is_dir()
+    assert settings.exists() == (job == "teach"), "larger text, for a projector alone"
+    if job == "teach":
+        changed = settings / "themes.jupyterlab-settings"
+        changed.write_text("{}", encoding="utf-8")
+        bootstrap.JOBS[job]([])
+        assert changed.read_text(encoding="utf-8") == "{}", "what a teacher changed stays"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such bit")
 def test_ci_script_can_be_run():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

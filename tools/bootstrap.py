@@ -1,6 +1,8 @@
 """Makes .venv and runs a job in it. `make` calls this; on Windows: `py tools\\bootstrap.py lab`.
 
-    lab [ARG ...]    JupyterLab on the first notebook; arguments go to JupyterLab
+    lab [ARG ...]    JupyterLab on the first lesson; arguments go to JupyterLab
+    teach [ARG ...]  the same for a projector: larger text, and slides whose cells run
+    slides [FILE ...]   each lesson, or these, as slides in one file of HTML that needs no network
     test [ARG ...]   lint, then pytest; arguments go to pytest
     test-slow [ARG ...]   the tests that take minutes, and no others
     test-browser [ARG ...]   each notebook in a real JupyterLab; needs a Chromium
@@ -41,7 +43,8 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts\\python.exe" if os.name == "nt" else "bin/python")
 STAMP = os.path.join(VENV, "mpdemos.json")
 FIRST = os.path.join("notebooks", "00-start-here.ipynb")
-LEVELS = ("lab", "teach", "test", "browser", "bench")  # each has its pins, and holds what the ones before it hold
+# Each has its pins, and holds what the ones before it hold.
+LEVELS = ("lab", "teach", "test", "browser", "bench")
 
 
 def stop(message):
@@ -62,8 +65,33 @@ def main(arguments):
 
 def lab(arguments):
     environment("lab")
+    jupyterlab("lab", arguments)
+
+
+def teach(arguments):
+    environment("teach")
+    if not os.path.exists(os.path.join(ROOT, ".jupyter", "teach")):  # or it may have been changed since
+        shutil.copytree(os.path.join(ROOT, "tools", "lab", "teach"), os.path.join(ROOT, ".jupyter", "teach"))
+    jupyterlab("teach", arguments)
+
+
+def jupyterlab(name, arguments):
+    """With the settings in tools/lab. What is changed in it, and which tabs are open, is kept in .jupyter.
+
+    The user's own configuration of Jupyter and IPython is neither read nor written.
+    """
+    own = os.path.join(ROOT, ".jupyter", name)
+    os.environ["JUPYTER_CONFIG_PATH"] = os.path.join(ROOT, "tools", "lab")
+    os.environ["JUPYTER_CONFIG_DIR"] = own
+    os.environ["IPYTHONDIR"] = os.path.join(own, "ipython")
+    os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
     # From the root of the checkout, or links from a notebook to the workers' source would lead nowhere.
     become([PYTHON, "-m", "jupyterlab", FIRST, "--ServerApp.root_dir=" + ROOT] + arguments)
+
+
+def slides(arguments):
+    environment("lab")
+    become([PYTHON, os.path.join("tools", "slides.py")] + arguments)
 
 
 def test(arguments):
@@ -132,7 +160,11 @@ def lock(arguments):
 
 def clean(_):
     remove(VENV)
-    for name in (".mypy_cache", ".pytest_cache", ".ruff_cache", "build", "dist"):
+    caches, written = (
+        (".mypy_cache", ".pytest_cache", ".ruff_cache"),
+        ("build", "dist", "screenshots", "slides"),
+    )
+    for name in caches + written + (".jupyter", os.path.join("tools", "slides", "node_modules")):
         remove(os.path.join(ROOT, name))
     for folder in ("notebooks", "src", "tests", "tools"):
         for name in ("__pycache__", ".ipynb_checkpoints"):
@@ -276,6 +308,8 @@ def become(command):
 
 JOBS = {
     "lab": lab,
+    "teach": teach,
+    "slides": slides,
     "test": test,
     "test-slow": test_slow,
     "test-browser": test_browser,

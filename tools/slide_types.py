@@ -14,7 +14,7 @@ from math import ceil
 
 import nbformat
 
-ROOM, WIDE = 670, 1216
+ROOM, WIDE, HIGHEST_CHART = 680, 1216, 440
 LINE, CODE_LINE, LETTERS, CODE_LETTERS = 30, 22.5, 105, 108  # of text, of code: height, letters on a line
 GAP = 12
 TIMELINE = re.compile(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
@@ -146,7 +146,7 @@ def output_height(output: nbformat.NotebookNode) -> float:
         return float(high) / float(wide) * WIDE + GAP
     if "image/png" in data:
         wide, high = struct.unpack(">II", base64.b64decode(data["image/png"])[16:24])
-        return high / wide * WIDE + GAP
+        return min(high / wide * WIDE, HIGHEST_CHART) + GAP
     text = joined(output.get("text", "")) or joined(data.get("text/plain", ""))
     if output.output_type == "error":
         text = "\n".join(output.traceback)

@@ -1,0 +1,135 @@
+"""A JupyterLab as `make lab` opens it, and a Chromium to look at it.
+
+Needs a Chromium on this machine (.ci/run installs one); without one these tests skip. Screenshots go to the
+folder that MPDEMOS_SCREENSHOTS names.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from labtools import CHROMIUM, IS_ROOT, PATIENCE, READY, ROOT, TAG, end_kernels, idle, wait_until
+
+QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+MAKE_LAB = """\
+import sys
+sys.path.insert(0, "tools")
+import bootstrap
+bootstrap.environment = lambda level: None  # this one
+bootstrap.PYTHON = sys.executable
+bootstrap.main(sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """`make lab` in a copy of the checkout, for a user whose home is empty."""
+    folder = tmp_path_factory.mktemp("lab")
+    home, checkout = folder / "home", folder / "checkout"
+    home.mkdir()
+    for name in ("notebooks", "tools"):
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
+        shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
+    settings = checkout / ".jupyter/lab/lab/user-settings/@jupyterlab/notebook-extension"
+    settings.mkdir(parents=True)
+    all_cells = {"windowingMode": "none"}  # or only what is on the screen is in the page
+    (settings / "tracker.jupyterlab-settings").write_text(json.dumps(all_cells), encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token, tag = secrets.token_hex(16), uuid.uuid4().hex
+    command = [sys.executable, "-c", MAKE_LAB, "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command += [f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"]
+    command += ["--allow-root"] if IS_ROOT else []
+    # ipykernel leaves the children's own output alone where it sees this, and a learner's kernel does not
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    environment |= {"HOME": str(home), "USERPROFILE": str(home), TAG: tag}
+    address = f"http://127.0.0.1:{port}"
+    with open(folder / "log", "wb") as log:
+        server = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            wait_until(lambda: answers(f"{address}/api?token={token}", server), "JupyterLab does not answer")
+            yield SimpleNamespace(
+                address=address, token=token, home=home, checkout=checkout, server=server.pid, tag=tag
+            )
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def answers(address, server):
+    assert server.poll() is None, "JupyterLab ended"
+    try:
+        urllib.request.urlopen(address).close()
+    except urllib.error.URLError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if IS_ROOT else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + sandbox)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page of its own for each test, which may not raise a JavaScript error."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(PATIENCE)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
+    yield page
+    page.close()
+    assert errors == []
+
+
+@pytest.fixture
+def opened(page, lab):
+    """Open a lesson as a newcomer has it: untrusted, alone on the page. Its kernel ends with the test."""
+
+    def opened(name):
+        page.goto(f"{lab.address}/doc/tree/notebooks/{name}?token={lab.token}")
+        page.wait_for_function(READY)
+
+    yield opened
+    end_kernels(lab)
+
+
+@pytest.fixture
+def presented(page, lab):
+    """Open a lesson as slides, live in RISE."""
+
+    def presented(name):
+        page.goto(f"{lab.address}/rise/notebooks/{name}?token={lab.token}")
+        page.locator(".reveal .slides section.present section.present").wait_for()
+        wait_until(lambda: idle(lab), "the kernel is not ready")
+
+    yield presented
+    end_kernels(lab)
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory):
+    named = os.environ.get("MPDEMOS_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,103 @@
+"""What the browser tests share: where things are, how long to wait, and what a notebook shows."""
+
+import json
+import os
+import shutil
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PATIENCE = 60_000  # milliseconds; a safety net
+TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that the lab starts
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+PRINTED_BY_A_CHILD = "from the child\n"  # in lesson 00; whether and where it shows is the lesson
+
+PANEL = "window.jupyterapp.shell.currentWidget"
+READY = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+HAS_RUN = f"""() => {{
+    const cells = {PANEL}.content.model.toJSON().cells.filter(cell => cell.cell_type === 'code');
+    return {READY} && cells.every(cell => cell.execution_count !== null);
+}}"""
+PICTURES = """[...document.querySelectorAll('.jp-OutputArea img[src^="data:image/svg"]')]"""
+
+
+def facts(cell):
+    """What a code cell shows and nbval compares: its text."""
+    if cell["cell_type"] != "code" or "nbval-ignore-output" in cell["metadata"].get("tags", []):
+        return None
+    shown = []
+    for output in cell["outputs"]:
+        if output["output_type"] == "stream" and output["name"] == "stdout":
+            shown.append(joined(output["text"]))
+        elif output["output_type"] == "error":
+            shown.append(f"{output['ename']}: {output['evalue']}")
+        elif "data" in output:
+            shown.append(joined(output["data"].get("text/plain", "")))
+    return "".join(shown).replace(PRINTED_BY_A_CHILD, "")
+
+
+def pictures(cells):
+    """How many timelines stand in these cells where a reader sees them."""
+    return sum(
+        "data:image/svg+xml;base64," in joined(output.get("data", {}).get("text/html", ""))
+        for cell in cells
+        if cell["cell_type"] == "code" and not cell["metadata"].get("jupyter", {}).get("outputs_hidden")
+        for output in cell["outputs"]
+    )
+
+
+def joined(text):
+    return text if isinstance(text, str) else "".join(text)
+
+
+def execute(page, command, arguments="{}"):
+    """A command of JupyterLab's, as its menus give it. Returns at once."""
+    page.evaluate(f"void window.jupyterapp.commands.execute('{command}', {arguments})")
+
+
+def cells(page):
+    return page.evaluate(f"{PANEL}.content.model.toJSON().cells")
+
+
+def end_kernels(lab):
+    """As closing JupyterLab does; then nothing but the server may be left of all that it started."""
+    for session in ask(lab, "GET", "/api/sessions"):
+        ask(lab, "DELETE", f"/api/sessions/{session['id']}")
+    wait_until(lambda: [process.pid for process in tagged(lab.tag)] == [lab.server], "a process is left")
+
+
+def idle(lab):
+    """Whether there is a kernel, and all of them wait for work."""
+    states = [session["kernel"]["execution_state"] for session in ask(lab, "GET", "/api/sessions")]
+    return set(states) == {"idle"}
+
+
+def ask(lab, method, path):
+    headers = {"Authorization": f"token {lab.token}"}
+    request = urllib.request.Request(lab.address + path, method=method, headers=headers)
+    with urllib.request.urlopen(request, timeout=PATIENCE / 1000) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def wait_until(holds, what):
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def tagged(tag):
+    """The processes that the lab started, and all that those started."""
+    return [process for process in psutil.process_iter() if has_tag(process, tag)]
+
+
+def has_tag(process, tag):
+    try:
+        return process.environ().get(TAG) == tag and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
