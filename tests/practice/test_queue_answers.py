@@ -1,5 +1,11 @@
 import pytest
-from practicetools import assert_refused, assert_starts_unattempted_and_has_a_solution, each, names
+from practicetools import (
+    assert_refused,
+    assert_starts_unattempted_and_has_a_solution,
+    each,
+    names,
+    verdict_on,
+)
 
 PRODUCE = """
 def produce(results, log):
@@ -403,6 +409,22 @@ def map_in_order(mp, work, items, workers):
         ),
     },
 }
+
+
+def test_who_asks_again_and_again_is_right_too():
+    busy = """
+from queue import Empty
+def double(numbers, doubled):
+    while True:
+        try:
+            number = numbers.get(block=False)
+        except Empty:
+            continue
+        if number is None:
+            break
+        doubled.put(2 * number)
+"""
+    assert verdict_on("queue-1", busy)
 
 
 @pytest.mark.parametrize("name", names("queue"))

@@ -318,7 +318,36 @@ def take(free, full, lock, shelf, n, taken):
         with lock:
             taken.put(shelf.take())
 """,
-            "for semaphore free",
+            "items and released `free` 0 times",
+        ),
+        "does not tell that a board is full": (
+            """
+def fill(free, full, lock, shelf, items):
+    for item in items:
+        free.acquire()
+        with lock:
+            shelf.put(item)
+def take(free, full, lock, shelf, n, taken):
+    for _ in range(n):
+        full.acquire()
+        with lock:
+            taken.put(shelf.take())
+        free.release()
+""",
+            "items and released `full` 0 times",
+        ),
+        "semaphores as if they were locks": (
+            """
+def fill(free, full, lock, shelf, items):
+    for item in items:
+        with free, lock:
+            shelf.put(item)
+def take(free, full, lock, shelf, n, taken):
+    for _ in range(n):
+        with full, lock:
+            taken.put(shelf.take())
+""",
+            "released `free` before its item had been taken",
         ),
         "the semaphores are mixed up": (
             """

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ..watch import Watch
 
 _PATIENCE = 5.0  # seconds to wait for the other one; who holds the lock never waits
+_BUSY = 2000  # events of who asks again and again, without a wait
 
 
 def holds(lock: Any) -> bool:
@@ -187,8 +188,8 @@ def until_at_rest(mp: Watch, processes: list[Any]) -> None:
         processes: some of its processes.
     """
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        last = {event.process: event.action for event in mp.events if not event.thread}
+    while time.monotonic() < deadline and len(events := mp.events) < _BUSY:
+        last = {event.process: event.action for event in events if not event.thread}
         if all(last.get(each.name) == "waits" or not each.is_alive() for each in processes):
             return
         time.sleep(0.01)

@@ -213,7 +213,7 @@ def _nobody_was_ended(trial: Trial, mp: Watch) -> None:
 
 def _short(thing: Any) -> str:
     text = repr(thing)
-    return text if len(text) <= 60 else text[:60] + " …"
+    return text if len(text) <= 30 else text[:30] + " …"
 
 
 shelf = Question(
