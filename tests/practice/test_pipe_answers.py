@@ -215,6 +215,25 @@ def first_answer(lines, question):
 """,
             "first_answer returned None: raise EOFError",
         ),
+        "skips one": (
+            """
+from multiprocessing.connection import wait
+def first_answer(lines, question):
+    for line in lines:
+        try:
+            line.send(question)
+        except OSError:
+            lines.remove(line)
+    while lines:
+        ready = wait(lines)
+        try:
+            return ready[0].recv()
+        except (EOFError, OSError):
+            lines.remove(ready[0])
+    raise EOFError
+""",
+            "skips the next one",
+        ),
         "does not ask all": (
             """
 def first_answer(lines, question):
@@ -235,7 +254,18 @@ def swap(line, data):
     line.send(data)
     return received
 """,
-            "waits to receive",
+            "nobody sends",
+        ),
+        "waits for its thread first": (
+            """
+import threading
+def swap(line, data):
+    sender = threading.Thread(target=line.send, args=(data,))
+    sender.start()
+    sender.join()
+    return line.recv()
+""",
+            "Receive first, join then",
         ),
         "sends bytes first": (
             """

@@ -160,6 +160,43 @@ def try_all(mp, function, items, timeout):
 """,
             "is another class than the built-in",
         ),
+        "one after the other": (
+            """
+import multiprocessing
+def try_all(mp, function, items, timeout):
+    pairs = []
+    with mp.Pool(2) as pool:
+        for item in items:
+            try:
+                pairs.append(("ok", pool.apply_async(function, (item,)).get(timeout)))
+            except multiprocessing.TimeoutError:
+                pairs.append(("late", None))
+            except Exception as error:
+                pairs.append(("error", error))
+    return pairs
+""",
+            "Hand over all items first",
+        ),
+        "an executor, one after the other": (
+            """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, TimeoutError
+def try_all(mp, function, items, timeout):
+    pairs = []
+    with ProcessPoolExecutor(2, mp_context=mp) as executor:
+        for item in items:
+            try:
+                pairs.append(("ok", executor.submit(function, item).result(timeout)))
+            except TimeoutError:
+                pairs.append(("late", None))
+            except Exception as error:
+                pairs.append(("error", error))
+        for process in multiprocessing.active_children():
+            process.kill()
+    return pairs
+""",
+            "Hand over all items first",
+        ),
         "imap goes on where it was": (
             """
 import multiprocessing
@@ -320,6 +357,15 @@ def survive(mp, function, items):
     return results, killers
 """,
             "took what had not come for killed",
+        ),
+        "another context": (
+            ATTEMPT.replace(", mp_context=mp", "")
+            + """
+def survive(mp, function, items):
+    results = attempt(mp, function, items, 2)
+    return results, [item for item in items if item not in results]
+""",
+            "mp_context=mp",
         ),
         "forgets the innocent": (
             ATTEMPT

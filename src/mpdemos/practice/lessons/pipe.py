@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from ...watch import Stuck, Watch
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import together
@@ -80,6 +81,34 @@ def _tell(line: Any) -> None:
 )
 def first_answer(trial: Trial) -> None:
     """One hung up before, one hangs up when asked, one answers after all others, one answers 0."""
+    try:
+        first, last = _two_rounds(trial)
+    except Stuck as stuck:
+        trial.require(
+            "silent" not in _who_was_asked(trial),
+            "All clerks have hung up, and first_answer does not end: raise EOFError when nobody is left to "
+            "wait for. (wait([]) returns at once, with nothing.)",
+        )
+        trial.require(
+            {"rude", "quick"} <= _who_was_asked(trial),
+            "It does not end: a clerk who would have answered was never asked. Ask all of them before you "
+            "listen. (Who takes an item off a list while looping over it skips the next one.)\n"
+            f"{stuck}",
+        )
+        raise
+    trial.require(
+        {"slow", "silent"} <= _who_was_asked(trial),
+        "One clerk was never asked: send the question to each of them before you listen.",
+    )
+    trial.require(first == 0, f"The first answer was 0, and you returned {first!r:.60}. 0 is an answer, too.")
+    trial.require(
+        isinstance(last, EOFError),
+        f"All clerks have hung up, and first_answer returned {last!r:.60}: raise EOFError there.",
+    )
+
+
+def _two_rounds(trial: Trial) -> tuple[Any, Any]:
+    """What came of asking four clerks, of whom two hang up, and then two who both do."""
     with trial.watch() as mp:
         left, gate = mp.Semaphore(0), mp.Event()
         mp.label(hung_up=left, the_end=gate)
@@ -91,24 +120,17 @@ def first_answer(trial: Trial) -> None:
         ):
             lines.append(_start(mp, name, clerk, needs))
         first = _asked(trial, lines, "A clerk hung up, and another one would have answered")
-        trial.require(
-            first == 0,
-            f"The first answer was 0, and first_answer returned {first!r:.60}. 0 is an answer, too.",
-        )
         gate.set()
         all_gone = [_hung_up(mp, "gone_too"), _start(mp, "silent", _leave_without_answer, left)]
-        last = _asked(trial, all_gone, "All clerks have hung up: raise EOFError for that", EOFError)
+        last = _asked(trial, list(all_gone), "All clerks have hung up: raise EOFError for that", EOFError)
         for line in all_gone:
             line.close()
-    asked = {event.process for event in mp.events if event.action == "received"}
-    trial.require(
-        {"slow", "silent"} <= asked,
-        "One clerk was never asked: send the question to each of them before you listen.",
-    )
-    trial.require(
-        isinstance(last, EOFError),
-        f"All clerks have hung up, and first_answer returned {last!r:.60}: raise EOFError there.",
-    )
+    return first, last
+
+
+def _who_was_asked(trial: Trial) -> set[str]:
+    assert trial.last is not None
+    return {event.process for event in trial.last.events if event.action in ("received", "is asked")}
 
 
 def _asked(trial: Trial, lines: list[Any], situation: str, fine: type[Exception] | None = None) -> Any:
@@ -144,6 +166,7 @@ def _serve(clerk: Any, line: Any, needs: Any) -> None:
 
 def _leave_without_reading(line: Any, left: Any) -> None:
     line.poll(None)
+    line._trace.recorder.note("is asked")
     line.close()
     left.release()
 
@@ -184,13 +207,22 @@ _WAITING = {"threading", "queue", "concurrent.futures._base", "concurrent.future
 )
 def swap(trial: Trial) -> None:
     """Each of three swaps with both others, so no fixed roles fit; a send lasts while nobody waits for it."""
-    with trial.watch() as mp:
-        lines: dict[int, dict[int, Any]] = {1: {}, 2: {}, 3: {}}
-        for one, other in ((1, 2), (1, 3), (2, 3)):
-            lines[one][other], lines[other][one] = mp.Pipe()
-            mp.label(**{f"line_{one}_{other}": lines[one][other]})
-        jobs = [(trial.answer, mp._recorder, number, lines[number]) for number in lines]
-        together(mp, _exchange, jobs, "clerk")
+    try:
+        mp = _all_pairs(trial)
+    except Stuck as stuck:
+        assert trial.last is not None
+        doing = {(event.thread != "", event.detail[0]) for event in trial.last.events if _is_wait(event)}
+        trial.require(
+            doing != {(False, "receive")},
+            "All wait to receive, and nobody sends. If a thread should do it, it failed: its args are a "
+            f"tuple, (data,).\n{stuck}",
+        )
+        trial.require(
+            doing != {(True, "send")},
+            "A thread sends, and you wait for its end before you receive: so nobody receives. Receive first, "
+            f"join then.\n{stuck}",
+        )
+        raise
     for event in mp.events:
         if event.action == "swaps wrongly":
             trial.require(False, f"{event.process} called swap: {event.detail}")
@@ -200,6 +232,21 @@ def swap(trial: Trial) -> None:
             f"In {event.process}, swap returned while its thread was still sending. What is sent next on "
             "this line would get in between: wait for the thread before you return.",
         )
+
+
+def _all_pairs(trial: Trial) -> Watch:
+    with trial.watch() as mp:
+        lines: dict[int, dict[int, Any]] = {1: {}, 2: {}, 3: {}}
+        for one, other in ((1, 2), (1, 3), (2, 3)):
+            lines[one][other], lines[other][one] = mp.Pipe()
+            mp.label(**{f"line_{one}_{other}": lines[one][other]})
+        jobs = [(trial.answer, mp._recorder, number, lines[number]) for number in lines]
+        together(mp, _exchange, jobs, "clerk")
+    return mp
+
+
+def _is_wait(event: Any) -> bool:
+    return bool(event.action.startswith("waits") and event.resource.startswith("line_"))
 
 
 def _load(number: int) -> bytes:
