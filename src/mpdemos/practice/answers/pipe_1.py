@@ -1,5 +1,5 @@
 def hear(mp, teller):
-    """Run teller(line) in a process; return the list of all that it sends. mp is like multiprocessing."""
+    """Run teller(line) in a process; return a list of all that it sends."""
     reader, writer = mp.Pipe(duplex=False)
     mp.Process(target=teller, args=(writer,), name="teller").start()
     # <your turn>

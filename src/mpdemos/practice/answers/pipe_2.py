@@ -2,7 +2,7 @@ from multiprocessing.connection import wait
 
 
 def first_answer(lines, question):
-    """Ask all, return the answer that comes first. Clerks may hang up; if all have, raise EOFError."""
+    """Return the answer that comes first; if all have hung up, raise EOFError."""
     # <your turn>
     #: for line in lines:
     #:     line.send(question)

@@ -2,7 +2,7 @@ import threading
 
 
 def swap(line, data):
-    """Send data, return what the other side sends; it calls swap as well. Both are larger than the pipe."""
+    """Send data, return what the other side sends. Neither fits into the pipe."""
     # <your turn>
     #: line.send(data)  # and the other side does the same
     #: return line.recv()

@@ -1,5 +1,5 @@
 def keep(a_lock, a_balance):
-    """Keep both for the tasks of this worker: the pool calls this once in each, as its initializer."""
+    """Keep both for the tasks of this worker; the initializer of the pool."""
     # <your turn>
     #: lock, balance = a_lock, a_balance  # who sees these two names?
     global lock, balance
@@ -8,7 +8,7 @@ def keep(a_lock, a_balance):
 
 
 def deposit(amount):
-    """Add the amount to balance.value while holding the lock; return the new balance."""
+    """Add to balance.value while holding the lock; return the new balance."""
     # <your turn>
     #: ...
     with lock:

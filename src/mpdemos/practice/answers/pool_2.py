@@ -2,9 +2,9 @@ import multiprocessing
 
 
 def try_all(mp, function, items, timeout):
-    """Return a pair for each item, in order: ("ok", result), ("error", exception) or ("late", None).
+    """Return ("ok", result), ("error", exception) or ("late", None) for each item.
 
-    An item is late if you have waited for it for timeout seconds. mp is like multiprocessing.
+    Keep the order. An item is late when you have waited timeout seconds for it.
     """
     # <your turn>
     #: with mp.Pool(2) as pool:

@@ -3,7 +3,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 
 def survive(mp, function, items):
-    """Return a dict from each item to its result, and a list of the items that killed their process."""
+    """Return {item: result}, and a list of the items that killed their process."""
     # <your turn>
     #: with ProcessPoolExecutor(2, mp_context=mp) as executor:
     #:     return dict(zip(items, executor.map(function, items), strict=True)), []
