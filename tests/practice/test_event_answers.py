@@ -1,5 +1,11 @@
 import pytest
-from practicetools import assert_refused, assert_starts_unattempted_and_has_a_solution, each, names
+from practicetools import (
+    assert_refused,
+    assert_starts_unattempted_and_has_a_solution,
+    each,
+    names,
+    verdict_on,
+)
 
 GOOD_BAKE = """
 def bake(shelf, loaves, places):
@@ -128,7 +134,7 @@ def poll(stop, pause, look):
     while not stop.wait(timeout=0.001):
         look()
 """,
-            "times at once",
+            "wait for pause seconds",
         ),
         "goes on for ever": (
             """
@@ -299,6 +305,45 @@ def bake(shelf, loaves, places):
     },
 }
 
+RIGHT = {
+    "event-1": {
+        "waits, then looks": """
+def greet(door, patience, answers):
+    door.wait(patience)
+    if door.is_set():
+        answers.put("good morning")
+    else:
+        answers.put("closed")
+""",
+    },
+    "event-2": {
+        "looks at the flag, pauses by wait": """
+def poll(stop, pause, look):
+    while not stop.is_set():
+        look()
+        stop.wait(pause)
+""",
+    },
+    "event-3": {
+        "a loop around wait": """
+def bake(shelf, loaves, places):
+    shelf.acquire()
+    while loaves.value >= places:
+        shelf.wait()
+    loaves.value += 1
+    shelf.notify_all()
+    shelf.release()
+def buy(shelf, loaves):
+    with shelf:
+        shelf.notify_all()
+        while not loaves.value:
+            shelf.wait(timeout=30)
+        loaves.value = loaves.value - 1
+        shelf.notify_all()
+""",
+    },
+}
+
 
 @pytest.mark.parametrize("name", names("event"))
 def test_starts_unattempted_and_has_a_solution(name):
@@ -308,3 +353,9 @@ def test_starts_unattempted_and_has_a_solution(name):
 @pytest.mark.parametrize(("name", "what"), each(WRONG))
 def test_a_wrong_answer_is_refused_for_its_reason(name, what):
     assert_refused(name, *WRONG[name][what])
+
+
+@pytest.mark.parametrize(("name", "what"), each(RIGHT))
+def test_another_right_answer_is_accepted(name, what):
+    verdict = verdict_on(name, RIGHT[name][what])
+    assert verdict.state == "right", verdict

@@ -1,5 +1,11 @@
 import pytest
-from practicetools import assert_refused, assert_starts_unattempted_and_has_a_solution, each, names
+from practicetools import (
+    assert_refused,
+    assert_starts_unattempted_and_has_a_solution,
+    each,
+    names,
+    verdict_on,
+)
 
 WRONG = {
     "process-1": {
@@ -241,7 +247,7 @@ def run_with_deadline(process, seconds):
     process.join(seconds)
     return "done" if process.exitcode == 0 else "failed"
 """,
-            "return 'late' for it; you returned 'failed'",
+            "is to be called 'late'; you returned 'failed'",
         ),
         "takes every end for a good one": (
             """
@@ -256,7 +262,7 @@ def run_with_deadline(process, seconds):
         return "late"
     return "done"
 """,
-            "return 'failed' for it; you returned 'done'",
+            "is to be called 'failed'; you returned 'done'",
         ),
         "kills without asking": (
             """
@@ -308,7 +314,7 @@ def run_with_deadline(process, seconds):
         return "late"
     return "done" if process.exitcode == 0 else "failed"
 """,
-            "MainProcess waits to join stubborn",
+            "join it with a timeout, then kill() it",
         ),
         "waits without a deadline": (
             """
@@ -317,7 +323,7 @@ def run_with_deadline(process, seconds):
     process.join()
     return "done" if process.exitcode == 0 else "failed"
 """,
-            "MainProcess waits to join tidy",
+            "join(seconds) does not",
         ),
         "sleeps instead of joining": (
             """
@@ -333,8 +339,47 @@ def run_with_deadline(process, seconds):
         return "late"
     return "done" if process.exitcode == 0 else "failed"
 """,
-            "does not end by itself",
+            "time.sleep(seconds) does not",
         ),
+    },
+}
+
+RIGHT = {
+    "process-2": {
+        "receives first, and closes its copy": """
+def collect(mp, job, arguments):
+    jobs = []
+    for argument in arguments:
+        here, there = mp.Pipe(duplex=False)
+        process = mp.Process(target=job, args=(argument, there))
+        process.start()
+        there.close()
+        jobs.append((process, here))
+    numbers = []
+    for process, here in jobs:
+        try:
+            number = here.recv()
+        except EOFError:
+            number = None
+        process.join()
+        numbers.append(number if process.exitcode == 0 else None)
+    return numbers
+""",
+    },
+    "process-3": {
+        "has hardly any patience between asking and killing": """
+def run_with_deadline(process, seconds):
+    process.start()
+    process.join(seconds)
+    if process.is_alive():
+        process.terminate()
+        process.join(0.001)
+        if process.is_alive():
+            process.kill()
+        process.join()
+        return "late"
+    return "failed" if process.exitcode else "done"
+""",
     },
 }
 
@@ -347,3 +392,9 @@ def test_starts_unattempted_and_has_a_solution(name):
 @pytest.mark.parametrize(("name", "what"), each(WRONG))
 def test_a_wrong_answer_is_refused_for_its_reason(name, what):
     assert_refused(name, *WRONG[name][what])
+
+
+@pytest.mark.parametrize(("name", "what"), each(RIGHT))
+def test_another_right_answer_is_accepted(name, what):
+    verdict = verdict_on(name, RIGHT[name][what])
+    assert verdict.state == "right", verdict

@@ -23,13 +23,16 @@ _CALLED_HERE = (
 
 
 class Job:
-    """What the learner's processes shall run: it notes each call, and refuses to run in the parent."""
+    """What the learner's processes shall run, so many of them: nobody ends before all are there.
 
-    def __init__(self, mp: Watch) -> None:
-        self._recorder = mp._recorder
+    Who waits for the end of one before it starts the next sees it end alone, after a while.
+    """
 
-    def note(self, argument: Any) -> None:
-        """Note that this process does the job.
+    def __init__(self, mp: Watch, parties: int) -> None:
+        self._recorder, self._meeting = mp._recorder, Meeting(mp, parties)
+
+    def begin(self, argument: Any) -> None:
+        """Note that this process does the job, and wait for the others.
 
         Raises:
             NotYet: in the parent.
@@ -37,19 +40,21 @@ class Job:
         if multiprocessing.parent_process() is None:
             raise NotYet(_CALLED_HERE)
         self._recorder.note("runs", "", repr(argument))
+        self._meeting.meet(3)
 
 
-def _require_a_process_each(trial: Trial, mp: Watch, arguments: list[Any]) -> None:
+def _require_a_process_each(trial: Trial, mp: Watch, arguments: list[Any], call: str) -> None:
     """Each argument went to a process of its own, and nobody was waited for before all had started."""
     trial.require(
         any(event.action == "starts" for event in mp.events),
         "No process was started: mp.Process(...) makes one, and start() starts it.",
+        draw=False,
     )
     for event in mp.events:
         if event.action == "failed":
             error = event.detail["error"]
             expected = error.startswith("ValueError: price")
-            trial.require(expected, f"{event.process} failed: {error}. What did you give it as args?")
+            trial.require(expected, f"{event.process} failed: {error}. It calls {call}: look at its args.")
     called = [event.detail for event in mp.events if event.action == "runs"]
     trial.require(
         sorted(called) == sorted(map(repr, arguments)),
@@ -75,16 +80,11 @@ def _require_side_by_side(trial: Trial, mp: Watch) -> None:
 
 
 class Leave(Job):
-    """``job(code)``: when all three have come, or after a while, end with this exit code."""
-
-    def __init__(self, mp: Watch) -> None:
-        super().__init__(mp)
-        self._meeting = Meeting(mp, 3)
+    """``job(code)``: end with this exit code."""
 
     def __call__(self, code: Any) -> None:
         """End with this exit code."""
-        self.note(code)
-        self._meeting.meet(2)  # who waits for the end of one before it starts the next sees it end alone
+        self.begin(code)
         sys.exit(code)
 
 
@@ -102,9 +102,9 @@ def run_all(trial: Trial) -> None:
     """Three processes, each with an exit code of its own, that stay until all three are there."""
     arguments = [0, 3, 7]
     with trial.watch(check=False) as mp:
-        job = Leave(mp)  # kept until the end: a child may still have to find what is in it
+        job = Leave(mp, len(arguments))  # kept until the end: a child may still have to find what is in it
         codes = trial.answer(mp, job, list(arguments))
-    _require_a_process_each(trial, mp, arguments)
+    _require_a_process_each(trial, mp, arguments, "job(argument)")
     _require_side_by_side(trial, mp)
     trial.require(
         isinstance(codes, list),
@@ -130,13 +130,13 @@ class Price(Job):
     """``job(shop, line)``: send the price of a shop; two shops fail, one of them after it has sent."""
 
     def __init__(self, mp: Watch) -> None:
-        super().__init__(mp)
+        super().__init__(mp, len(_PRICES))
         plain = multiprocessing.get_context(mp._name)
         self._south_has_sent = plain.Event()
 
     def __call__(self, shop: Any, line: Any) -> None:
         """Send the price, or fail."""
-        self.note(shop)
+        self.begin(shop)
         if shop == "east":
             raise ValueError("price is no number")
         if shop == "north":  # not in the order of the arguments: in one line for all they would be mixed up
@@ -157,7 +157,6 @@ class Price(Job):
         "Did it fail? Its exit code says so, after join(). Who has sent a number may still fail afterwards.",
         "Start all and keep (process, here); join all; then here.recv() from those with exit code 0.",
     ),
-    limit=6.0,
 )
 def collect(trial: Trial) -> None:
     """Four shops: the third sends before the first, the second sends nothing, the fourth fails too late."""
@@ -173,7 +172,7 @@ def collect(trial: Trial) -> None:
             "exit code first.",
             trial.last,
         ) from None
-    _require_a_process_each(trial, mp, shops)
+    _require_a_process_each(trial, mp, shops, "job(argument, line)")
     _require_side_by_side(trial, mp)
     lines = [event.resource for event in mp.events if event.action == "sent"]
     trial.require(
@@ -199,8 +198,8 @@ def collect(trial: Trial) -> None:
 _RUNNERS = {
     "quick": "ends with exit code 0",
     "failing": "ends with exit code 3",
-    "tidy": "takes a minute, and tidies up when it is asked to end",
-    "stubborn": "takes a minute, and does not listen to terminate()",
+    "tidy": "takes a minute and tidies up when it is asked to end",
+    "stubborn": "takes a minute and does not listen to terminate()",
 }
 
 
@@ -247,31 +246,46 @@ def _tidy_up(*_signal: Any) -> None:
 )
 def run_with_deadline(trial: Trial) -> None:
     """Four processes: two in time, one that needs a moment to tidy up, one that does not listen."""
-    with trial.watch(check=False) as mp:
-        runner = mp.watched(Runner)
-        for name, seconds, right in (
-            ("quick", 60, "done"),
-            ("failing", 60, "failed"),
-            ("tidy", 0.3, "late"),
-            ("stubborn", 0.2, "late"),
-        ):
-            process = runner(mp, name)
-            returned = trial.answer(process, seconds)
-            it = f"A process that {_RUNNERS[name]}"
-            trial.require(
-                returned == right, f"{it}: return {right!r} for it; you returned {_shown(returned)}."
-            )
-            trial.require(
-                process._popen.returncode is not None,
-                f"{it} was not joined at the end, and nobody knows whether it is gone: terminate() and "
-                "kill() do not wait, join() does.",
-            )
-            if right == "late":
-                _require_politeness(trial, mp, process, it)
+    name = ""
+    try:
+        with trial.watch(check=False) as mp:
+            runner = mp.watched(Runner)
+            for name, seconds, right in (
+                ("quick", 60, "done"),
+                ("failing", 60, "failed"),
+                ("tidy", 0.3, "late"),
+                ("stubborn", 0.2, "late"),
+            ):
+                process = runner(mp, name)
+                returned = trial.answer(process, seconds)
+                _require_right_end(trial, mp, process, returned, right)
+    except Stuck as stuck:
+        raise NotYet(f"It does not end by itself.\n{stuck}\n{_WHEN_STUCK[name]}", trial.last) from None
+
+
+_SLEPT = "It had ended long before its deadline: join(seconds) notices that, time.sleep(seconds) does not."
+_WHEN_STUCK = {
+    "quick": _SLEPT,
+    "failing": _SLEPT,
+    "tidy": "join() waits as long as it takes; join(seconds) does not.",
+    "stubborn": "It does not listen to terminate(): join it with a timeout, then kill() it.",
+}
+
+
+def _require_right_end(trial: Trial, mp: Watch, process: Any, returned: Any, right: str) -> None:
+    it = f"The process {process.name!r}, which {_RUNNERS[process.name]},"
+    trial.require(returned == right, f"{it} is to be called {right!r}; you returned {_shown(returned)}.")
+    trial.require(
+        process._popen.returncode is not None,
+        f"{it} was not joined at the end, and nobody knows whether it is gone: terminate() and kill() do not "
+        "wait, join() does.",
+    )
+    if right == "late":
+        _require_politeness(trial, mp, process, it)
 
 
 def _require_politeness(trial: Trial, mp: Watch, process: Any, it: str) -> None:
-    own = ({"pid": process.pid}, ["join", process.pid])
+    own = ({"pid": process.pid}, ["join", process.name])
     actions = [e.action for e in mp.events if e.process == "MainProcess" and e.detail in own]
     asked = [number for number, action in enumerate(actions) if action in ("terminates", "interrupts")]
     trial.require(asked, f"{it} was killed without a warning. Ask it first: terminate().")
