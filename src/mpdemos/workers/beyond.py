@@ -7,7 +7,7 @@ from typing import Any
 
 
 def add_up(numbers: range, go: Any, begun: Any) -> int:
-    """Tell who begins, wait for ``go``, add up: an Event and a Queue, of one machine or of a cluster."""
+    """Tell ``begun``, a queue, who begins; wait for ``go``, an event; add up."""
     begun.put(os.getpid())
     go.wait()
     return sum(numbers)
