@@ -5,8 +5,9 @@ import multiprocessing
 import re
 from contextlib import suppress
 
+import psutil
 import pytest
-from livetools import descendants, says, wait_until
+from livetools import descendants, named, says, wait_until
 
 from mpdemos import live
 
@@ -118,6 +119,24 @@ def test_an_empty_shelf_makes_the_waiters_wait(run):
     says(control, "wait for a plate")
     control.press("Put a plate")
     wait_until(lambda: ("MainProcess", "put") in done(control))
+
+
+def everything_was_carried(control):
+    actions = [action for _process, action in done(control)]
+    history = control.mp._told()
+    idle = [what for _start, what in history.waiting.values() if what == "get"]
+    return len(idle) == 2 and actions.count("sent") == actions.count("got")
+
+
+def test_a_waiter_that_waits_is_not_killed(run):
+    """It holds the lock of the queue: the others would never get a plate again."""
+    control = run(live.Queue(), waiters=2)
+    says(control, "waiter-1 and waiter-2 wait for a plate")
+    psutil.Process(named(control, "cook-1").pid).suspend()
+    wait_until(lambda: everything_was_carried(control))
+    press_until(control, "Kill a waiter", "nobody to kill")
+    assert named(control, "waiter-1").is_alive()
+    assert named(control, "waiter-2").is_alive()
 
 
 def test_a_pool_loses_the_task_of_a_killed_worker_and_goes_on(run):

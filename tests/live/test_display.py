@@ -38,7 +38,7 @@ def test_shows_a_picture_and_a_line_and_starts_nothing(kind):
     (words,) = re.findall('<img alt="(MainProcess started [^"]+)" src="data:image/svg', shown["text/html"])
     assert len(words) > 60
     assert "<script" not in shown["text/html"]
-    assert f"live control for a {kind.kind}" in shown["text/plain"]
+    assert shown["text/plain"].startswith(f"{kind.kind}, live")
     assert "\n" not in shown["text/plain"]
     assert shown["text/plain"].replace("&", "&amp;") in shown["text/html"]
     assert descendants() == []

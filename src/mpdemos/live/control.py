@@ -38,8 +38,8 @@ _STYLE = (  # readable from the last row, as the picture is
 )
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _WORDS = (
-    "A live control for a {kind}. This is the picture of an earlier run: to steer processes of your own, "
-    "run this cell in JupyterLab (`make lab`), then press Start."
+    "{kind}, live: this is the picture of an earlier run. To steer processes of your own, run this cell in "
+    "JupyterLab with ipywidgets (`make lab` has both), then press Start."
 )
 
 
@@ -268,7 +268,7 @@ class _Over(Exception):
 
 
 class _Run(threading.Thread):
-    """One start of a control. By its name a watched block knows that the thread is none of the program's."""
+    """One start of a control."""
 
     def __init__(self, control: Control, before: _Run | None) -> None:
         super().__init__(name="mpdemos-live", daemon=True)
