@@ -1,5 +1,5 @@
 def bake(shelf, loaves, places):
-    """Wait until fewer than places loaves are on the shelf, and put one there: loaves.value += 1."""
+    """While the shelf holds as many loaves as it has places, wait; then add one: loaves.value += 1."""
     # <your turn>
     #: ...  # the shelf is a Condition; others bake and buy at the same time
     with shelf:

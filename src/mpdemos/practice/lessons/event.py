@@ -408,15 +408,15 @@ last_words = Question(
     "What is the last line of the diary if the process is asked to stop, and if it is terminated?",
     {
         "a": (
-            "`the end` both times: that is what finally is for",
+            "'the end' both times: that is what finally is for",
             "finally runs in a process that goes on running. terminate() ends it where it stands.",
         ),
         "b": (
-            "`the end`, and `a line`",
+            "'the end', and 'a line'",
             "What was written stands in the buffer of the file, and is lost with the process.",
         ),
         "c": (
-            "`the end`, and there is no line at all",
+            "'the end', and there is no line at all",
             "finally never ran, and what stood in the file's buffer is lost.",
         ),
     },
