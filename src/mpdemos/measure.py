@@ -236,8 +236,9 @@ def maps(
                 size = option.removeprefix("chunksize=")
                 chunk = max(1, len(items) // (16 * workers)) if option == "tuned" else int(size or 0) or None
                 ways[name] = partial(once, name, engines[engine], chunk)
-        for way in ways.values():
-            way()
+        for name, way in ways.items():
+            if name != "serial":
+                way()
         yield ways
 
 
