@@ -14,7 +14,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from importlib.resources import files
 from multiprocessing import process
 from queue import Empty, SimpleQueue
@@ -49,8 +48,9 @@ class Control:
     Processes belong to at most one control at any time: making or starting one ends those of the others.
 
     Attributes:
-        state: in words, who holds what and who waits.
+        state: in words, who holds what and who waits; and what came of the last press.
         image: the timeline, as an HTML image.
+        values: the number that is chosen for each setting.
     """
 
     kind = ""  # the primitive
@@ -147,13 +147,17 @@ class Control:
         """Returns why it is over."""
         end = time.monotonic() + LIMIT
         while time.monotonic() < end:
-            press: Callable[[Any], None] | None = type(self).look
-            with suppress(Empty):
+            try:
                 press = presses.get(timeout=_TICK)
-            if press is None:
-                return "Stopped."
-            self.look()
-            press(self)
+            except Empty:
+                pass
+            else:
+                if press is None:
+                    return "Stopped."
+                self.told = ""
+                self._look()
+                press(self)
+            self._look()
             for life in self.history.lives.values():
                 if life.exitcode in (1, -signal.SIGINT):  # what an interrupt leaves; who is killed leaves -9
                     return f"{life.name} {how_it_ended(life.exitcode)}."
@@ -162,7 +166,7 @@ class Control:
             self._show(words, True)
         return f"Nobody stopped it for {LIMIT // 60} minutes."
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Read what was recorded until now."""
         for child in self._children:
             child.is_alive()  # and if it is not, notes its exit code
