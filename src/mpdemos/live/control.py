@@ -31,9 +31,9 @@ MOST = 6  # processes of one kind
 _WINDOW = 20  # seconds that the picture shows
 _TICK = 0.3  # seconds from one picture to the next
 _GOODBYE = 20.0  # seconds that a thread has to end its processes
-_STYLE = (  # readable from the last row, as the picture is
+_STYLE = (  # readable from the last row, as the picture is; with room for two lines, so that nothing jumps
     "<style>.mpdemos-live { --jp-widgets-font-size: 18px; --jp-widgets-inline-height: 36px }"
-    ".mpdemos-live span { font-size: 18px }</style>"
+    ".mpdemos-live span { display: block; font-size: 18px; line-height: 1.4; min-height: 2.8em }</style>"
 )
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _WORDS = (

@@ -149,6 +149,6 @@ class Pool(Control):
             self.thing.apply_async(workers.nap, (self._submitted,))
 
     def _kill(self) -> None:
-        self.kill(self.history.unfinished, "its task is lost; the pool starts a new worker")
+        self.kill(self.history.unfinished, "its task is lost")
 
     buttons = (("Submit 4 tasks", _submit), ("Kill a busy worker", _kill))
