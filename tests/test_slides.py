@@ -79,7 +79,11 @@ def test_long_text_is_broken_between_paragraphs():
 def test_what_follows_an_answer_is_not_seen_with_the_question():
     answer = "<details><summary>Answer</summary>\n\nTwo.\n\n</details>"
     found = broken(markdown("## Predict"), code("guess()"), markdown(f"{answer}\n\nNow you know."))
-    assert found[2:] == [(answer, "-"), ("Now you know.", "-")]
+    assert found[2:] == [(answer, "-"), ("Now you know.", "subslide")]
+    hidden = code("guess()")
+    hidden.metadata["jupyter"] = {"outputs_hidden": True}
+    found = broken(markdown("## Predict"), hidden, markdown("Now you know."))
+    assert [kind for _source, kind in found] == ["slide", "-", "subslide"]
 
 
 def test_a_picture_below_a_long_block_has_a_cell_of_its_own():

@@ -77,6 +77,7 @@ def blocks(source: str) -> list[str]:
 def set_slide_types(notebook: nbformat.NotebookNode) -> None:
     """Give each cell its slide type; what was set by hand to skip or notes stays."""
     used, before = 0.0, None  # on this slide; the cell above, unless it is the slide's first
+    answered = False  # by the cell above
     for cell in notebook.cells:
         kind = cell.metadata.get("slideshow", {}).get("slide_type")
         if kind in BY_HAND:
@@ -85,6 +86,9 @@ def set_slide_types(notebook: nbformat.NotebookNode) -> None:
             cell.metadata["slideshow"] = {"slide_type": "skip"}
             continue
         kind, high = by_heading(cell), height(cell)
+        if kind == "-" and answered and not is_answer(cell):
+            kind = "subslide"  # or the class reads on and need not think
+        answered = is_answer(cell)
         if kind == "-" and used + high > ROOM:
             if before and belong_together(before, cell) and height(before) + high <= ROOM:
                 before.metadata["slideshow"] = {"slide_type": "subslide"}
@@ -100,6 +104,11 @@ def belong_together(before: nbformat.NotebookNode, cell: nbformat.NotebookNode) 
     """Is `before` the text that leads to the cell, or the question that it answers?"""
     leads = before.cell_type == "markdown" and before.source.rstrip().endswith(":")
     return leads or cell.source.startswith("<details>")
+
+
+def is_answer(cell: nbformat.NotebookNode) -> bool:
+    """Does it tell, or show when it is run, what the reader was asked to predict?"""
+    return cell.source.startswith("<details>") or bool(cell.metadata.get("jupyter", {}).get("outputs_hidden"))
 
 
 def by_heading(cell: nbformat.NotebookNode) -> str:
