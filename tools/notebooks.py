@@ -74,6 +74,8 @@ def joined(outputs):
     """Neighbouring pieces of one stream as one output: where the pieces break varies."""
     kept: list = []
     for output in outputs:
+        # Of a live control its still picture is kept: the widget is gone with the kernel.
+        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         if kept and output.output_type == "stream" and kept[-1].get("name") == output.name:
             kept[-1].text += output.text
         else:

@@ -97,6 +97,18 @@ def test_a_watch_that_cannot_be_entered_leaves_nothing():
         mp.__enter__()
 
 
+def test_no_file_stays_open():
+    """On Windows an open file would keep its folder, too."""
+    process = psutil.Process()
+    files = []
+    for _ in range(3):
+        with watch() as mp:
+            mp.Lock().acquire()
+            assert [file.path for file in process.open_files() if mp._folder in file.path]
+        files.append([file.path for file in process.open_files() if mp._folder in file.path])
+    assert files == [[], [], []]
+
+
 def test_a_process_that_never_started_is_no_trouble():
     with watch() as mp:
         mp.Process(target=watchworkers.nothing)

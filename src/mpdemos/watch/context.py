@@ -154,6 +154,7 @@ class Watch(context.BaseContext):
             self._guard.stop()
             self._state = "over"
             self._history = self._read()
+            self._recorder.close()  # or Windows could not remove its file
             shutil.rmtree(self._folder, ignore_errors=True)
             self._guard.give_back()  # last: it may raise KeyboardInterrupt
         failed = ChildFailed(self._failures) if self._failures and self._check else None

@@ -68,6 +68,13 @@ class Recorder:
         else:
             self.note("process", "", {"name": name, "pid": os.getpid(), "parent": os.getppid()})
 
+    def close(self) -> None:
+        """Close this process's file, unless a thread that the program left behind may be writing to it."""
+        known = {*self._threads, threading.get_ident()}
+        if self._fd is not None and all(thread.ident in known for thread in threading.enumerate()):
+            os.close(self._fd)
+            self._fd = None
+
     def note(self, action: str, resource: str = "", detail: Any = None) -> None:
         """Append one record. Never raises: a full disk costs the record, not the program."""
         now = perf_counter_ns()
