@@ -107,7 +107,7 @@ def test_a_child_sees_what_is_written_after_its_start(ctx, memory):
     child = ctx.Process(target=studio.add_one, args=(memory, asked, answered), daemon=True)
     child.start()
     memory.buf[0] = 41
-    assert not answered.is_set()
+    assert not answered.wait(0.5)  # it must not have answered whenever we look
     asked.set()
     assert answered.wait(LIMIT)
     assert memory.buf[0] == 42
@@ -217,6 +217,14 @@ def test_a_pool_looks_into_the_table(ctx):
         assert pool.map_async(studio.highest, range(3)).get(LIMIT) == [297, 298, 299]
     memory.close()
     memory.unlink()
+
+
+def test_a_worker_keeps_the_memory_of_its_table_open(memory):
+    studio.keep_table(SharedMemory(memory.name), (2, 2))
+    assert studio.kept.name == memory.name
+    assert studio.highest(1) == 0
+    studio.table = None
+    studio.kept.close()
 
 
 PROGRAM = """
