@@ -85,8 +85,10 @@ def jupyterlab(name, arguments):
     os.environ["JUPYTER_CONFIG_DIR"] = own
     os.environ["IPYTHONDIR"] = os.path.join(own, "ipython")
     os.makedirs(os.environ["IPYTHONDIR"], exist_ok=True)
+    os.makedirs(os.path.join(own, "custom"), exist_ok=True)
+    shutil.copy(os.path.join(ROOT, "tools", "lab", "custom", "custom.css"), os.path.join(own, "custom"))
     # From the root of the checkout, or links from a notebook to the workers' source would lead nowhere.
-    become([PYTHON, "-m", "jupyterlab", FIRST, "--ServerApp.root_dir=" + ROOT] + arguments)
+    become([PYTHON, "-m", "jupyterlab", FIRST, "--ServerApp.root_dir=" + ROOT, "--custom-css"] + arguments)
 
 
 def slides(arguments):

@@ -59,6 +59,7 @@ def test_a_newcomer_opens_it_and_runs_all(path, opened, page, screenshots):
     stored = page.evaluate(SIZES)
     assert len(stored) == pictures(before) > 0, "before anything was run, in a notebook that is not trusted"
     assert all(min(size) > 0 for size in stored)
+    assert page.locator(".jp-PlaceholderText:visible").count() == 0, "an answer shows before the prediction"
     levels = page.evaluate(HEADINGS)
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -70,8 +71,8 @@ def test_a_newcomer_opens_it_and_runs_all(path, opened, page, screenshots):
     now = cells(page)
     for cell, after in zip(before, now, strict=True):
         assert facts(after) == facts(cell), cell.source
+    page.wait_for_function(f"{PICTURES}.length === {pictures(now)}")  # a widget needs a moment
     drawn = page.evaluate(SIZES)
-    assert len(drawn) == pictures(now)
     assert all(min(size) > 0 for size in drawn)
     page.locator('.jp-OutputArea img[src^="data:image/svg"]').first.screenshot(
         path=screenshots / f"{path.stem}-picture.png"

@@ -199,6 +199,41 @@ def test_a_cycle_of_three():
     ]
 
 
+@pytest.mark.parametrize(("size", "released_by"), [(0, []), (1, ["b"])])
+def test_who_took_a_signal_does_not_hold_it(size, released_by):
+    """A semaphore that begins with 0, or that somebody else releases, counts signals."""
+    story = Story()
+    story.make("Semaphore-1", "Semaphore", size)
+    for name in "ab":
+        story.meet(name)
+    for name in released_by:
+        story.note(name, "released", "Semaphore-1")
+    story.note("a", "acquired", "Semaphore-1")
+    for name in "ab":
+        story.note(name, "waits", "Semaphore-1", "acquire")
+    told = stuck(story.history(ready="Semaphore-1"), 1)
+    assert "a and b wait for semaphore ready" in told
+    assert "held" not in told
+    assert "deadlock" not in told
+
+
+@pytest.mark.parametrize(("kind", "hangs"), [("Pool", True), ("ProcessPoolExecutor", False)])
+def test_lost_tasks_are_named_up_to_three(kind, hangs):
+    story = Story()
+    story.make(f"{kind}-1", kind)
+    for number in range(5):
+        name = f"w{number}"
+        pid = story.pids[name] = 200 + number
+        story.note("MainProcess", "starts", detail={"pid": pid, "name": name, "worker_of": f"{kind}-1"})
+        story.note(name, "process", detail={"name": name, "pid": pid, "parent": 100})
+        story.note(name, "task", f"{kind}-1", {"function": "work", "items": 1, "task": number})
+        story.end(name, -9)
+    told = stuck(story.history(), 1)
+    assert told.count("was running work when it ended: that task is lost") == 3
+    assert "2 more tasks got lost" in told
+    assert ("waits for its result for ever" in told) == hangs
+
+
 def test_a_chain_is_no_deadlock():
     story = Story()
     for name in ("p1", "p2"):

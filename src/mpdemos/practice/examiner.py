@@ -24,6 +24,7 @@ from .trial import NotYet, Trial
 
 _MOST_LINES = 12  # of a traceback: a recursion has a thousand
 _CELL = re.compile(r'File "[^"]*[\\/]\w+_[0-9a-f]{10}\.py", line (\d+)')
+_FRAME = re.compile(r'(?m)^  File "[^"]*".*\n(?:    .*\n)*')
 _OUR_FRAME = re.compile(r'(?m)^  File "[^"]*mpdemos[\\/](?:practice|watch)[\\/][^"]*".*\n(?:    .*\n)*')
 _OURS = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(multiprocessing.__file__))
 
@@ -88,7 +89,7 @@ def _result(reason: str, shown: Any) -> dict[str, str]:
 def _told(error: BaseException) -> str:
     """What an error says, in words and with the learner's own lines."""
     if isinstance(error, Stuck):
-        return f"It does not end by itself.\n{error}"
+        return f"It does not end by itself.\n{_shortened(str(error))}"
     if isinstance(error, ChildFailed):
         return f"A process of yours failed.\n{_each_once(error)}"
     if isinstance(error, SystemExit):
@@ -121,8 +122,9 @@ def _learners(where: TracebackType | None) -> TracebackType | None:
 def _shortened(text: str) -> str:
     """A traceback as a learner reads it: of the lines in files, those of the worker cell, and not "
     "too many."""
-    text = _OUR_FRAME.sub("", text)
-    lines = _CELL.sub(r"Your worker cell, line \1", text).rstrip().splitlines()
+    text = _CELL.sub(r"Your worker cell, line \1", text)
+    text = (_FRAME if "Your worker cell" in text else _OUR_FRAME).sub("", text)
+    lines = text.rstrip().splitlines()
     if len(lines) <= 2 * _MOST_LINES:
         return "\n".join(lines)
     left_out = f"  … {len(lines) - 2 * _MOST_LINES} more lines …"

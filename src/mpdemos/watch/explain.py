@@ -11,6 +11,8 @@ from .history import History, Life, natural
 
 _HELD = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Value", "Array")
 
+_MOST_LOST = 3  # tasks that are named
+
 
 def listed(words: Iterable[str]) -> str:
     """Words as a sentence lists them: a, b and c."""
@@ -221,13 +223,7 @@ def _fates(history: History, reader_died: bool) -> list[str]:
             failed[reason] += 1
             if failed[reason] == 1:
                 lines.append(f"{life.name} {_fate(life)}.")
-    for process, task in history.unfinished.items():
-        if not history.is_alive(process):
-            name = history.lives[process].name
-            lines.append(
-                f"{name} was running {task['function']} when it ended: "
-                "that task is lost, and a Pool waits for its result for ever."
-            )
+    lines += _lost_tasks(history)
     lines += [
         f"{count - 1} more ended the same way: {error}." for error, count in failed.items() if count > 1
     ]
@@ -239,6 +235,20 @@ def _fates(history: History, reader_died: bool) -> list[str]:
     if reader_died:
         lines.append("The pool's thread that receives results has died: no result will arrive any more.")
     return lines
+
+
+def _lost_tasks(history: History) -> list[str]:
+    lines = []
+    for process, task in history.unfinished.items():
+        if not history.is_alive(process):
+            life = history.lives[process]
+            hangs = history.kinds.get(life.worker_of) != "ProcessPoolExecutor"
+            lines.append(
+                f"{life.name} was running {task['function']} when it ended: that task is lost"
+                + (", and a Pool waits for its result for ever." if hangs else ".")
+            )
+    more = len(lines) - _MOST_LOST
+    return lines if more <= 0 else [*lines[:_MOST_LOST], f"{times(more, 'more task')} got lost in that way."]
 
 
 def _with_fate(life: Life) -> str:
@@ -284,13 +294,21 @@ class _Waits:
         """The processes that this one waits for, where that is known."""
         key, what = self.of[process]
         if what == "acquire":
-            return [p for p in self.history.holders.get(key, []) if p != process] or (
-                [process] if process in self.history.holders.get(key, []) else []
-            )
+            holders = self._holders(key)
+            return [p for p in holders if p != process] or ([process] if process in holders else [])
         if isinstance(what, list) and what[0] == "join":
             joined = self.history.by_pid(what[1])
             return [joined] if joined else []
         return []
+
+    def _holders(self, key: str) -> list[str]:
+        """Nobody holds a signal: a semaphore that begins with 0, or is released by who did not acquire it."""
+        counts = self.history.counts[key]
+        released = {process: n for (process, action), n in counts.items() if action == "released"}
+        signal = any(n > counts[process, "acquired"] for process, n in released.items())
+        if "Semaphore" in self.history.kinds.get(key, "") and (not self.history.sizes.get(key) or signal):
+            return []
+        return self.history.holders.get(key, [])
 
     def cycle(self) -> list[str]:
         """A cycle of processes that wait for each other's locks, as one sentence."""
@@ -344,7 +362,7 @@ class _Waits:
         return life.name if life else f"process {pid}"
 
     def _held(self, key: str, processes: tuple[str, ...]) -> str:
-        holders = self.history.holders.get(key, [])
+        holders = self._holders(key)
         if not holders:
             return ""
         if list(processes) == holders:
