@@ -1,19 +1,18 @@
-"""`check`: try a learner's answer in processes of its own, whatever it does, and say what came of it."""
+"""`check`: try a learner's answer in processes of its own, whatever it does, and say what came of it.
+
+The children of a trial import this package too, so what only a kernel needs is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from . import progress
@@ -22,6 +21,8 @@ from .folder import private_folder
 from .verdict import NOT_ATTEMPTED, NOT_YET, RIGHT, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import psutil
 
 MOST_PROCESSES = 64  # at once, of one trial
@@ -53,7 +54,8 @@ def check(name: str, *answers: Any) -> Verdict:
     for answer, wanted in zip(answers, exercise.answers, strict=True):
         if reason := _cannot_be_tried(answer, wanted):
             return Verdict(name, NOT_YET, reason)
-    source = "\n\n".join(Path(_module(a).__file__ or "").read_text(encoding="utf-8") for a in answers[:1])
+    with open(_module(answers[0]).__file__, encoding="utf-8") as file:
+        source = file.read()
     if same_code(source, exercise.starter):
         ask = f'Write your part into the cell above, run both cells again. A nudge: hint("{name}")'
         return Verdict(name, NOT_ATTEMPTED, ask)
@@ -91,6 +93,9 @@ def methods() -> list[str]:
 
 
 def _tried(exercise: Exercise, answers: tuple[Any, ...]) -> Verdict:
+    import tempfile
+    from pathlib import Path
+
     with tempfile.TemporaryDirectory(dir=private_folder(), prefix="", ignore_cleanup_errors=True) as folder:
         examiner = _Examiner(Path(folder))
         names = [[answer.__module__, answer.__qualname__] for answer in answers]
@@ -111,7 +116,9 @@ class _Examiner:
     """The process that tries an answer, and everything that came of it."""
 
     def __init__(self, folder: Path) -> None:
-        self._tag, self._path = uuid.uuid4().hex, folder / "result.json"
+        import subprocess
+
+        self._tag, self._path = os.urandom(16).hex(), folder / "result.json"
         own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))  # what it leaves goes with the folder
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.examiner"],
@@ -125,6 +132,8 @@ class _Examiner:
 
     def run(self, exercise: Exercise, answers: list[list[str]], seconds: float) -> str:
         """Try an answer; say what went wrong with the trial itself, if anything."""
+        import subprocess
+
         import psutil
 
         request: dict[str, Any] = {

@@ -13,13 +13,11 @@ place::
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,6 +69,8 @@ class Exercise:
         return _TURN.sub(lambda turn: "".join(_offered(turn[1])), self._source())
 
     def _source(self) -> str:
+        from importlib import resources
+
         name = self.name.replace("-", "_") + ".py"
         return resources.files(f"{__package__}.answers").joinpath(name).read_text(encoding="utf-8")
 
@@ -120,4 +120,6 @@ def same_code(one: str, other: str) -> bool:
 
 def shape(source: str) -> str:
     """A source without comments and space."""
+    import ast
+
     return ast.dump(ast.parse(source))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import shutil
-import subprocess
 import sys
-import tempfile
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Neither a thread nor `atexit` runs when a kernel is killed, but its end closes the remover's input.
 _WAIT = "import shutil, sys; sys.stdin.buffer.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
@@ -23,6 +24,9 @@ def private_folder() -> str:
     Raises:
         OSError: if there is no temporary folder that can be written.
     """
+    import subprocess
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="mpdemos-")
     remover = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _WAIT, folder],
@@ -36,6 +40,8 @@ def private_folder() -> str:
 
 
 def _remove(folder: str, remover: subprocess.Popen[bytes]) -> None:
+    import shutil
+
     shutil.rmtree(folder, ignore_errors=True)
     assert remover.stdin is not None
     remover.stdin.close()

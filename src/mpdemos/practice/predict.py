@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from functools import cache
-from html import escape
 
 from . import progress
 from .exercise import LESSONS
@@ -35,17 +35,23 @@ class Question:
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         # A choice opens by a click, also without a kernel or a script: on a page, in an untrusted notebook.
         choices = "".join(
-            f"<details><summary>{letter}) {escape(choice)}</summary>{escape(self.told(letter))}</details>"
+            f"<details><summary>{letter}) {_html(choice)}</summary>{_html(self.told(letter))}</details>"
             for letter, (choice, _told) in self.choices.items()
         )
         call = f'<code>predict("{self.name}", "a")</code>'
         ask = f"Choose by a click, or by {call}, before you run the next cell."
-        html = f"<p><b>{escape(self.text)}</b></p>{choices}<p>{ask}</p>"
+        html = f"<p><b>{_html(self.text)}</b></p>{choices}<p>{ask}</p>"
         return {"text/html": html, "text/plain": repr(self)}
 
     def told(self, letter: str) -> str:
         """What to say to who chooses this letter."""
         return f"{'✓ Right.' if letter == self.right else '△ Not so.'} {self.choices[letter][1]}"
+
+
+def _html(text: str) -> str:
+    from html import escape
+
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tempfile
-import warnings
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from html import escape
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass
@@ -29,6 +27,8 @@ class Done:
 
 def folder() -> Path:
     """Where the progress is kept: the user's data folder, or the one that ``MPDEMOS_DATA`` names."""
+    from pathlib import Path
+
     import platformdirs
 
     return Path(os.environ.get("MPDEMOS_DATA") or platformdirs.user_data_dir("mpdemos", appauthor=False))
@@ -44,6 +44,10 @@ def of(name: str) -> Done:
 
 def note_try(name: str, *, right: bool, source: str) -> None:
     """Keep what came of one try. A disk that is full costs the note, not the lesson."""
+    import hashlib
+    import tempfile
+    import warnings
+
     from .exercise import shape
 
     done = of(name)
@@ -76,6 +80,8 @@ class Progress:
         return "\n".join([*rows, _LEGEND])
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
+        from html import escape
+
         rows = "".join(
             f"<tr><th style='text-align: left'>{escape(title)}</th><td style='text-align: left'>"
             + " &nbsp; ".join(f"{mark} {escape(name)}" for name, mark in marks.items())
