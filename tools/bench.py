@@ -236,16 +236,15 @@ def draw(times, path):
         gains = [1 / ratio(times[title], name, "serial") for name in names]
         places = [place + shift for place in range(len(names))]
         bars = axes[0, 0].barh(places, gains, 0.4, color=color, hatch=hatch, edgecolor="white", label=title)
-        axes[0, 0].bar_label(bars, fmt=" %.2f")
+        axes[0, 0].bar_label(bars, fmt="%.2f", padding=3)
     axes[0, 0].axvline(1, color="black", linestyle="--", label="a plain loop")
     axes[0, 0].set(title="map: times as fast as a plain loop", yticks=range(len(names)), yticklabels=names)
     axes[0, 0].margins(x=0.1)
     for place, title, unit in [((0, 1), LARGE, "ms"), ((1, 0), PRIMITIVES, "ns"), ((1, 1), STARTS, "ms")]:
         median = {name: statistics.median(spent) * UNITS[unit] for name, spent in times[title].items()}
         bars = axes[place].barh(list(median), list(median.values()), color="#56b4e9")
-        axes[place].bar_label(
-            bars, [f" {spent:,.0f}" if spent > 100 else f" {spent:.2g}" for spent in median.values()]
-        )
+        labels = [f"{spent:,.0f}" if spent > 100 else f"{spent:.2g}" for spent in median.values()]
+        axes[place].bar_label(bars, labels, padding=3)
         axes[place].set(title=f"{title}: {unit}", xscale="log")
         axes[place].margins(x=0.2)
     for chart in axes.flat:
