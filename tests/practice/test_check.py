@@ -110,10 +110,10 @@ def test_children_that_are_left_are_ended():
 
 def test_what_was_printed_is_shown_in_part():
     verdict = verdict_on("lock-1", stamping("print('here', name)\nprint('y' * 100_000)"))
-    assert "here Ann" in verdict.printed
+    assert "here " in verdict.printed  # whoever was first
     assert len(verdict.printed) < 3000
     assert "Your code printed" in repr(verdict)
-    assert "here Ann" in verdict._repr_mimebundle_()["text/html"]
+    assert "here " in verdict._repr_mimebundle_()["text/html"]
 
 
 def test_lines_are_those_of_the_cell_and_no_frame_is_ours():
