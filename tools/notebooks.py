@@ -22,7 +22,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CELL_TIMEOUT = 60  # seconds
 KEPT = {"tags", "slideshow", "jupyter"}  # of a cell's metadata
 ANSWER = "<summary>Answer</summary>"
-PICTURES = re.compile(r"(?s)data:image/svg\+xml;base64,[A-Za-z0-9+/=]+|<details>.*?</details>")
+PICTURES = re.compile(r"(?s)data:image/(?:svg\+xml|png);base64,[A-Za-z0-9+/=]+|<details>.*?</details>")
 
 
 def main(paths: list[Path]) -> None:

@@ -18,6 +18,7 @@ ROOM, WIDE, HIGHEST_CHART = 680, 1216, 440
 LINE, CODE_LINE, LETTERS, CODE_LETTERS = 30, 22.5, 105, 108  # of text, of code: height, letters on a line
 GAP = 12
 TIMELINE = re.compile(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
+CHART = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 BY_HAND = ("skip", "notes")
 LONE_HEADING = re.compile(r"#+ .*")
 DRAWS = re.compile(r"\w+\.timeline\(.*\)")
@@ -153,8 +154,8 @@ def output_height(output: nbformat.NotebookNode) -> float:
         svg = base64.b64decode(timeline[1]).decode()
         wide, high = (re.search(rf'<svg[^>]* {side}="([\d.]+)"', svg)[1] for side in ("width", "height"))
         return float(high) / float(wide) * WIDE + GAP
-    if "image/png" in data:
-        wide, high = struct.unpack(">II", base64.b64decode(data["image/png"])[16:24])
+    if chart := CHART.search(html):
+        wide, high = struct.unpack(">II", base64.b64decode(chart[1])[16:24])
         return min(high / wide * WIDE, HIGHEST_CHART) + GAP
     text = joined(output.get("text", "")) or joined(data.get("text/plain", ""))
     if output.output_type == "error":
