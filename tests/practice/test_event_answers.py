@@ -282,6 +282,18 @@ def buy(shelf, loaves):
 """,
             "do not ask again and again",
         ),
+        "asks again and again while holding the shelf": (
+            GOOD_BAKE
+            + """
+def buy(shelf, loaves):
+    with shelf:
+        while loaves.value == 0:
+            pass
+        loaves.value -= 1
+        shelf.notify_all()
+""",
+            "do not ask again and again",
+        ),
         "does not wait": (
             GOOD_BUY
             + """

@@ -262,6 +262,25 @@ def map_in_order(mp, work, items, workers):
 """,
             "shall stand in the order of the items",
         ),
+        "sorts the results": (
+            """
+def serve(work, todo, done):
+    for item in iter(todo.get, None):
+        done.put(work(item))
+def map_in_order(mp, work, items, workers):
+    todo, done = mp.Queue(), mp.Queue()
+    processes = [mp.Process(target=serve, args=(work, todo, done)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    for item in [*items, *[None] * workers]:
+        todo.put(item)
+    results = sorted(done.get() for _ in items)
+    for process in processes:
+        process.join()
+    return results
+""",
+            "These are the results of: 0, 1, 2, 3, 4, 5",
+        ),
         "joins before it gets": (
             SERVE
             + """

@@ -9,7 +9,7 @@ def knock(places, answers):
     with places:
         answers.put("in")
 """,
-            "semaphore places, held by MainProcess",
+            "early-1 and early-2 would wait for ever",
         ),
         "does not wait": (
             """
@@ -188,7 +188,7 @@ def download(places, server, page, folder):
         except OSError:
             pass
 """,
-            "shall hold 'failed', and holds None",
+            "There is no file page-1. It shall hold 'failed'",
         ),
     },
     "semaphore-3": {
@@ -220,7 +220,7 @@ def take(free, full, lock, shelf, n, taken):
             taken.put(shelf.take())
         free.release()
 """,
-            "lock lock, held by filler-",
+            "waits for `free` and holds `lock`",
         ),
         "waits for an item while holding the lock": (
             """
@@ -237,7 +237,7 @@ def take(free, full, lock, shelf, n, taken):
             taken.put(shelf.take())
             free.release()
 """,
-            "lock lock, held by taker-",
+            "waits for `full` and holds `lock`",
         ),
         "no lock": (
             """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...watch import Stuck, Watch
+from ...watch.explain import listed
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import Meeting, Tempting, start_together, together, until_at_rest, uses
@@ -27,17 +28,28 @@ from ..trial import Trial
 )
 def knock(trial: Trial) -> None:
     """Two knock while both places are taken, and two while both are free."""
-    with trial.watch() as mp:
-        places, answers = mp.Semaphore(2), mp.SimpleQueue()
-        mp.label(places=places, answers=answers)
-        for _ in range(2):
-            places.acquire()
-        together(mp, trial.answer, [(places, answers)] * 2, "early")
-        early = _drained(answers)
-        for _ in range(2):
-            places.release()
-        together(mp, trial.answer, [(places, answers)] * 2, "late")
-        late = _drained(answers)
+    try:
+        with trial.watch() as mp:
+            places, answers = mp.Semaphore(2), mp.SimpleQueue()
+            mp.label(places=places, answers=answers)
+            for _ in range(2):
+                places.acquire()
+            together(mp, trial.answer, [(places, answers)] * 2, "early")
+            early = _drained(answers)
+            for _ in range(2):
+                places.release()
+            together(mp, trial.answer, [(places, answers)] * 2, "late")
+            late = _drained(answers)
+    except Stuck:
+        endless = {
+            event.process for event in mp.events if event.action == "waits" and event.resource == "places"
+        }
+        trial.require(
+            not endless,
+            f"{listed(sorted(endless))} would wait for ever. Both places are taken: after 0.1 seconds, give "
+            "up and say 'full'. Which argument of acquire() is that?",
+        )
+        raise
     _nobody_gives_back_more(trial, mp)
     waited = {event.process for event in mp.events if event.action == "waits for now"}
     for name in ("early-1", "early-2"):
@@ -140,6 +152,7 @@ def download(trial: Trial) -> None:
     )
     for page, text in written.items():
         right = "failed" if page in BROKEN else f"text of {page}"
+        trial.require(text is not None, f"There is no file {page}. It shall hold {right!r}.")
         trial.require(text == right, f"The file {page} shall hold {right!r}, and holds {text!r}.")
 
 
@@ -206,6 +219,7 @@ def shelf(trial: Trial) -> None:
                 found = _drained(taken)
         except Stuck:
             _boards_are_counted(trial, mp)
+            _nobody_waits_with_the_lock(trial, mp)
             _nobody_is_silent(trial, mp)
             raise
         _boards_are_counted(trial, mp)
@@ -239,6 +253,20 @@ def _boards_are_counted(trial: Trial, mp: Watch) -> None:
             trial.require(
                 done[who, what, event.resource] <= done[who, needed, ""],
                 f"{who} released `{event.resource}` before {told}: somebody may come too early.",
+            )
+
+
+def _nobody_waits_with_the_lock(trial: Trial, mp: Watch) -> None:
+    """Why others wait: somebody holds the lock and waits for a board."""
+    holder = ""
+    for event in mp.events:
+        if event.resource == "lock" and event.action in ("acquired", "released"):
+            holder = event.process if event.action == "acquired" else ""
+        elif event.resource in ("free", "full") and event.action == "waits":
+            trial.require(
+                event.process != holder,
+                f"{holder} waits for `{event.resource}` and holds `lock`, so nobody can come to the shelf "
+                "and help. Acquire the semaphore first, then the lock.",
             )
 
 
