@@ -33,6 +33,18 @@ def hear(mp, teller):
 """,
             "you return 1",
         ),
+        "takes nothing yet for the end": (
+            """
+def hear(mp, teller):
+    reader, writer = mp.Pipe(duplex=False)
+    mp.Process(target=teller, args=(writer,), name="teller").start()
+    writer.close()
+    heard = [reader.recv()]
+    reader.close()
+    return heard
+""",
+            "stopped listening while the teller had more to say",
+        ),
         "joins before it receives": (
             """
 def hear(mp, teller):
@@ -266,6 +278,18 @@ def swap(line, data):
     return line.recv()
 """,
             "Receive first, join then",
+        ),
+        "calls send instead of naming it": (
+            """
+import threading
+def swap(line, data):
+    sender = threading.Thread(target=line.send(data))
+    sender.start()
+    received = line.recv()
+    sender.join()
+    return received
+""",
+            "not the call",
         ),
         "sends bytes first": (
             """

@@ -40,6 +40,16 @@ def deposit(amount):
 """,
             "it must be global",
         ),
+        "adds to the name": (
+            KEEP
+            + """
+def deposit(amount):
+    with lock:
+        balance += amount
+        return balance
+""",
+            "change balance.value",
+        ),
         "no lock": (
             KEEP
             + """
@@ -112,6 +122,31 @@ def try_all(mp, function, items, timeout):
         return [("ok", result) for result in pool.map_async(function, items).get(timeout)]
 """,
             "that ended try_all",
+        ),
+        "an item is no tuple": (
+            """
+def try_all(mp, function, items, timeout):
+    pairs = []
+    with mp.Pool(2) as pool:
+        for task in [pool.apply_async(function, item) for item in items]:
+            try:
+                pairs.append(("ok", task.get(timeout)))
+            except Exception as error:
+                pairs.append(("error", error))
+    return pairs
+""",
+            "args is a tuple, (item,)",
+        ),
+        "joins": (
+            """
+def try_all(mp, function, items, timeout):
+    pool = mp.Pool(2)
+    tasks = [pool.apply_async(function, (item,)) for item in items]
+    pool.close()
+    pool.join()
+    return [("ok", task.get()) for task in tasks]
+""",
+            "close() and join() wait",
         ),
         "waits without a limit": (
             """

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from ...watch import Stuck, Watch
+from ...watch import ChildFailed, Stuck, Watch
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import together
@@ -30,12 +30,22 @@ _NEWS = ["tea", None, 0, bytes(1_000_000)]  # what looks like an end, or like no
 )
 def hear(trial: Trial) -> None:
     """The teller sends what could be mistaken for an end, and then more than the pipe holds."""
-    with trial.watch() as mp:
-        try:
-            heard = trial.answer(mp, _tell)
-        except EOFError:
-            trial.require(False, "recv raised EOFError: that is the end. Catch it, and return what came.")
-        trial.require(isinstance(heard, list), f"Return a list; this came back: {heard!r:.60}.", draw=False)
+    try:
+        with trial.watch() as mp:
+            try:
+                heard = trial.answer(mp, _tell)
+            except EOFError:
+                trial.require(False, "recv raised EOFError: that is the end. Catch it, and return what came.")
+            trial.require(
+                isinstance(heard, list), f"Return a list; this came back: {heard!r:.60}.", draw=False
+            )
+    except ChildFailed as failed:
+        trial.require(
+            "BrokenPipeError" not in str(failed),
+            "You stopped listening while the teller had more to say, so its send raised BrokenPipeError. "
+            "None may be a message, and poll() only says that nothing has come yet: receive until EOFError.",
+        )
+        raise
     tellers = {event.process for event in mp.events if event.action == "sent"}
     trial.require(
         tellers,
@@ -216,6 +226,11 @@ def swap(trial: Trial) -> None:
             doing != {(False, "receive")},
             "All wait to receive, and nobody sends. If a thread should do it, it failed: its args are a "
             f"tuple, (data,).\n{stuck}",
+        )
+        trial.require(
+            doing != {(False, "send")},
+            "All wait to send, and nobody receives. If a thread should send, it needs the function and its "
+            f"arguments, not the call: target=line.send, args=(data,).\n{stuck}",
         )
         trial.require(
             doing != {(True, "send")},

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...watch import Watch
+from ...watch import Stuck, Watch
 from ...workers.pool import get_killed
 from ..exercise import exercise
 from ..predict import Question
@@ -45,6 +45,12 @@ def deposit(trial: Trial) -> None:
             mp.label(till=lock, crew=pool)
             try:
                 told = pool.map(partial(_run, deposit), _AMOUNTS, chunksize=1)
+            except UnboundLocalError as error:
+                trial.require(
+                    False,
+                    f"{error}. A function that assigns to a name has a variable of its own of that name. Let "
+                    "keep set lock and balance, and deposit change balance.value.",
+                )
             except NameError as error:
                 trial.require(
                     False,
@@ -102,7 +108,10 @@ class _Task:
         self.__qualname__ = name  # for the picture
         self._recorder, self._do, self._args, self._parent = mp._recorder, do, args, os.getpid()
 
-    def __call__(self, item: Any) -> Any:
+    def __call__(self, *items: Any) -> Any:
+        if len(items) != 1:
+            raise TypeError(f"called with {len(items)} arguments, not with an item: args is a tuple, (item,)")
+        (item,) = items
         self._recorder.note("runs", "", item)
         if os.getpid() == self._parent:  # a mistake, and the check goes on to say so
             return None
@@ -121,7 +130,11 @@ def _require_processes(trial: Trial, mp: Watch, answer: Any) -> None:
     trial.require(
         "MainProcess" not in ran, "function was called in your own process: let the pool's workers do it."
     )
-    trial.require(ran, f"function was never called with an item. You return {answer!r:.200}.")
+    trial.require(
+        ran,
+        "No worker ever called function with an item. (The end of a Pool's `with` block ends its workers at "
+        f"once: wait for the results inside.) You return {answer!r:.200}.",
+    )
     trial.require(
         any(event.action == "starts" for event in mp.events),
         "No process was started through mp: write mp.Pool(2), or ProcessPoolExecutor(2, mp_context=mp).",
@@ -148,16 +161,7 @@ _TIMEOUTS = (0.7, 2.0, 5.0)  # seconds, one after the other while the machine is
 def try_all(trial: Trial) -> None:
     """Of five items one raises and one never ends."""
     for timeout in _TIMEOUTS:
-        with trial.watch() as mp:
-            try:
-                pairs = trial.answer(mp, _Task(mp, "price", _price), list(_ITEMS), timeout)
-            except (ValueError, TimeoutError, multiprocessing.TimeoutError) as error:
-                trial.require(
-                    False,
-                    f"One item raised {type(error).__name__}, and that ended try_all: the others are lost. "
-                    "Catch it where you get that one's result.",
-                )
-            _require_processes(trial, mp, pairs)
+        mp, pairs = _pairs(trial, timeout)
         states = _states(trial, pairs)
         workers = sum(event.action == "starts" for event in mp.events)
         began = {event.detail: event.seconds for event in mp.events if event.action == "runs"}
@@ -191,6 +195,29 @@ def try_all(trial: Trial) -> None:
         [pair[1] for pair in pairs if pair[0] == "ok"] == [3, 4, None] and pairs[2][1] is None,
         f"The pair of an item that is done holds its result, that of a late one None. You return {pairs}.",
     )
+
+
+def _pairs(trial: Trial, timeout: float) -> tuple[Watch, Any]:
+    try:
+        with trial.watch() as mp:
+            try:
+                pairs = trial.answer(mp, _Task(mp, "price", _price), list(_ITEMS), timeout)
+            except (ValueError, TimeoutError, multiprocessing.TimeoutError) as error:
+                trial.require(
+                    False,
+                    f"One item raised {type(error).__name__}, and that ended try_all: the others are lost. "
+                    "Catch it where you get that one's result.",
+                )
+            _require_processes(trial, mp, pairs)
+    except Stuck as stuck:
+        trial.require(
+            "waits for a result" in str(stuck),
+            "It does not end. close() and join() wait for the item that never ends, too, and so does the end "
+            "of an executor's `with` block. The end of a Pool's `with` block ends its workers, done or not."
+            f"\n{stuck}",
+        )
+        raise
+    return mp, pairs
 
 
 def _price(item: str) -> int | None:
