@@ -11,7 +11,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PATIENCE = 60_000  # milliseconds; a safety net
+PATIENCE = 120_000  # milliseconds; a safety net
 TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that the lab starts
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

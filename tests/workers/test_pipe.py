@@ -180,16 +180,8 @@ def test_echo_over_a_pipe_and_over_queues(ctx, start):
     for send, get in ((ours.send, ours.recv), (out.put, back.get)):
         send([1, "a"])
         assert get() == [1, "a"]
-        assert 0 < pipe.round_trip(send, get) < LIMIT * 1e6
         send(None)
     assert [end(child) for child in echoes] == [0, 0]
-
-
-def test_round_trip_measures_one_message_in_microseconds():
-    sent = []
-    spent = pipe.round_trip(sent.append, lambda: time.sleep(0.001))
-    assert len(sent) == 100
-    assert 1000 <= spent < 100_000
 
 
 ORDERS = [

@@ -107,15 +107,6 @@ def echo(receive: Callable[[], Any], send: Callable[[Any], None]) -> None:
         send(message)
 
 
-def round_trip(send: Callable[[Any], None], receive: Callable[[], Any]) -> float:
-    """Measure how long a message and its echo take: the mean of a hundred, in microseconds."""
-    start = time.perf_counter()
-    for _ in range(100):
-        send("ping")
-        receive()
-    return (time.perf_counter() - start) * 1e6 / 100
-
-
 def price(item: str, count: int) -> int:
     """Price an order; a ValueError says what is wrong with it."""
     if item not in PRICES:
