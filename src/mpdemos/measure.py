@@ -161,7 +161,8 @@ def _dask(ctx: Any, workers: int, function: Callable[[Any], Any], items: Sequenc
         done = client.gather(client.map(partial(_each, function), chunks, pure=False))
         return [result for (results,) in done for result in results]
 
-    cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, **here)
     with cluster, distributed.Client(cluster) as client:
         yield run
 

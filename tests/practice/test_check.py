@@ -13,6 +13,7 @@ import pytest
 from practicetools import assert_refused, cell, verdict_on
 
 from mpdemos.practice import check, hint, progress, solution
+from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.exercise import Exercise, all_exercises
 
 checking = sys.modules["mpdemos.practice.check"]
@@ -244,3 +245,16 @@ def test_an_answer_may_come_from_a_module_of_the_learners_own(tmp_path, monkeypa
 def test_an_inner_function_is_refused():
     made = cell("def make():\n    def stamp(lock, diary, name):\n        pass\n    return stamp")
     assert "not at the top level" in check("lock-1", made["make"]()).reason
+
+
+def test_a_misspelt_name_is_noticed():
+    """Or the answer before it would be judged once more, and nobody would know why."""
+    namespace = {}
+    cells = WorkerCells(namespace)
+    cells.run("", all_exercises()["lock-1"].starter)
+    cells.run("", all_exercises()["lock-1"].solution.replace("stamp", "stemp"))
+    verdict = check("lock-1", namespace["stamp"])
+    assert verdict.state == "not attempted"
+    assert "ran last defines stemp; this is about an older stamp" in verdict.reason
+    cells.run("", "def other(): pass")
+    assert "older" not in check("lock-1", namespace["stamp"]).reason

@@ -36,6 +36,9 @@ class _Cell:
     objects: dict[str, Any] = field(default_factory=dict)
 
 
+ran_last: set[str] = set()  # what the worker cell defines that ran last
+
+
 class WorkerCells:
     """The worker cells of one kernel.
 
@@ -72,6 +75,8 @@ class WorkerCells:
         self._load(cell)
         self._cells = [c for c in self._cells if not c.binds <= cell.binds] + [cell]
         self._load_dependents(cell, {id(cell)})
+        ran_last.clear()
+        ran_last.update(cell.binds)
         shown = [name for name in cell.objects if not isinstance(cell.objects[name], ModuleType)]
         own = sorted(name for name in shown if not _is_imported(cell, name))
         return f"Every process can now use: {', '.join(own) or 'nothing, the cell defines no name'}."

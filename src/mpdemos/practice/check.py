@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from . import progress
+from .cells import ran_last
 from .exercise import Exercise, find, same_code
 from .folder import private_folder
 from .verdict import NOT_ATTEMPTED, NOT_YET, RIGHT, Verdict
@@ -54,14 +55,26 @@ def check(name: str, *answers: Any) -> Verdict:
     for answer, wanted in zip(answers, exercise.answers, strict=True):
         if reason := _cannot_be_tried(answer, wanted):
             return Verdict(name, NOT_YET, reason)
+    old = _perhaps_misspelt(exercise.answers)
     with open(_module(answers[0]).__file__, encoding="utf-8") as file:
         source = file.read()
     if same_code(source, exercise.starter):
         ask = f'Write your part into the cell above, run both cells again. A nudge: hint("{name}")'
-        return Verdict(name, NOT_ATTEMPTED, ask)
-    verdict = _tried(exercise, answers)
+        return Verdict(name, NOT_ATTEMPTED, old + ask)
+    verdict = _tried(exercise, answers, old)
     progress.note_try(name, right=bool(verdict), source=source)
     return verdict
+
+
+def _perhaps_misspelt(names: tuple[str, ...]) -> str:
+    """Say it if the worker cell that ran last has nearly this name: the answer is an older one then."""
+    import difflib
+
+    for name in names:
+        near = difflib.get_close_matches(name, ran_last, n=1, cutoff=0.75)
+        if name not in ran_last and near:
+            return f"The worker cell that ran last defines {near[0]}; this is about an older {name}. "
+    return ""
 
 
 def _module(answer: Any) -> Any:
@@ -92,7 +105,7 @@ def methods() -> list[str]:
     return list(dict.fromkeys(["spawn", default]))
 
 
-def _tried(exercise: Exercise, answers: tuple[Any, ...]) -> Verdict:
+def _tried(exercise: Exercise, answers: tuple[Any, ...], old: str) -> Verdict:
     import tempfile
     from pathlib import Path
 
@@ -106,9 +119,9 @@ def _tried(exercise: Exercise, answers: tuple[Any, ...]) -> Verdict:
             examiner.end()
         result = examiner.result()
     if trouble or result is None:
-        reason = trouble or examiner.last_words()
+        reason = old + (trouble or examiner.last_words())
         return Verdict(exercise.name, NOT_YET, reason, printed=examiner.printed())
-    state, reason = (NOT_YET, result["reason"]) if result["reason"] else (RIGHT, "Well done.")
+    state, reason = (NOT_YET, old + result["reason"]) if result["reason"] else (RIGHT, "Well done.")
     return Verdict(exercise.name, state, reason, result["svg"], result["told"], examiner.printed())
 
 

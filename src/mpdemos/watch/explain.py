@@ -338,7 +338,7 @@ class _Waits:
         history = self.history
         key, what = self.of[processes[0]]
         names = listed(sorted((history.lives[p].name for p in processes), key=natural))
-        verb = "waits" if len(processes) == 1 else "wait"
+        verb, whose = ("waits", "its") if len(processes) == 1 else ("wait", "their")
         thing = history.spoken(key)
         if isinstance(what, list) and what[0] == "join":
             return f"{names} {verb} to join {self._joined(what[1])}"
@@ -354,7 +354,7 @@ class _Waits:
             "task done": f"for every item of {thing} to be marked by task_done(){self._nobody_left('do so')}",
             "task": f"for a task from {thing}",
             "result": f"for a result from {thing}",
-            "drain": f"for its queue {history.name(key)} to be drained{self._nobody_left('get')}",
+            "drain": f"for {whose} queue {history.name(key)} to be drained{self._nobody_left('get')}",
         }.get(str(what), f"for {thing}")
 
     def _joined(self, pid: int) -> str:
