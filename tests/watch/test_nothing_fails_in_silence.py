@@ -203,7 +203,7 @@ def test_a_function_from_a_notebook_cell(tmp_path, method):
     assert done.returncode == 1
     told = done.stderr[done.stderr.index("ChildFailed: ") :]
     assert "worker ended with exit code 1: AttributeError: " in told
-    assert "cannot\nsee what a notebook cell or a prompt defined" in told
+    assert "cannot\nsee what an ordinary cell or a prompt defined" in told
     assert ADVICE in told
     assert list((tmp_path / "t").glob("mpdemos-*")) == []
 

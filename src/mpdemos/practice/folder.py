@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import sys
-from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,9 +11,9 @@ if TYPE_CHECKING:
 
 # Neither a thread nor `atexit` runs when a kernel is killed, but its end closes the remover's input.
 _WAIT = "import shutil, sys; sys.stdin.buffer.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+_made: dict[str, subprocess.Popen[bytes]] = {}  # the folder, and the process that removes it
 
 
-@cache
 def private_folder() -> str:
     """The folder of this kernel: only its owner can read it, and it is removed when the kernel is gone.
 
@@ -24,25 +23,26 @@ def private_folder() -> str:
     Raises:
         OSError: if there is no temporary folder that can be written.
     """
-    import subprocess
-    import tempfile
+    if not _made:
+        import subprocess
+        import tempfile
 
-    folder = tempfile.mkdtemp(prefix="mpdemos-")
-    remover = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WAIT, folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # neither an interrupt of the kernel nor its last clean-up shall end it
-    )
-    atexit.register(_remove, folder, remover)
-    return folder
+        folder = tempfile.mkdtemp(prefix="mpdemos-")
+        _made[folder] = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _WAIT, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # neither an interrupt of the kernel nor its last clean-up shall end it
+        )
+        atexit.register(remove_folder)
+    return next(iter(_made))
 
 
-def _remove(folder: str, remover: subprocess.Popen[bytes]) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-    assert remover.stdin is not None
-    remover.stdin.close()
-    remover.wait()
+def remove_folder() -> None:
+    """Remove the folder of this kernel, if there is one."""
+    while _made:
+        _folder, remover = _made.popitem()
+        assert remover.stdin is not None
+        remover.stdin.close()
+        remover.wait()
