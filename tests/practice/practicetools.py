@@ -10,7 +10,7 @@ import psutil
 from mpdemos.practice import check
 from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.exercise import all_exercises, find
-from mpdemos.practice.folder import private_folder
+from mpdemos.practice.folder import _made
 
 
 def cell(source, namespace=None):
@@ -58,7 +58,7 @@ def still_running():
     left = []
     for process in psutil.Process().children(recursive=True):
         try:
-            is_remover = private_folder() in process.cmdline()
+            is_remover = any(folder in process.cmdline() for folder in _made)
             if process.pid not in known and not is_remover and process.status() != psutil.STATUS_ZOMBIE:
                 left.append(process)
         except psutil.NoSuchProcess:

@@ -51,6 +51,15 @@ def stamp(lock, diary, name):
 """,
             "without holding the lock",
         ),
+        "ends each line by hand": (
+            """
+def stamp(lock, diary, name):
+    with lock:
+        diary.write(f"{name} in\\n")
+        diary.write(f"{name} out\\n")
+""",
+            "ends the line itself",
+        ),
         "only half of it": (
             """
 def stamp(lock, diary, name):
@@ -103,6 +112,38 @@ def withdraw(till, balance, amount):
             balance.value -= amount
 """,
             "0 is for who got the money",
+        ),
+        "an error, which has exit code 1 as well": (
+            """
+def withdraw(till, balance, amount):
+    with till:
+        if balance.value < amount:
+            sys.exit(1)
+        balance.value -= amount
+""",
+            "name 'sys' is not defined",
+        ),
+        "a lock that it does not have": (
+            """
+import sys
+def withdraw(till, balance, amount):
+    with balance.get_lock():
+        if balance.value < amount:
+            sys.exit(1)
+        balance.value -= amount
+""",
+            "no attribute 'get_lock'",
+        ),
+        "keeps something back": (
+            """
+import sys
+def withdraw(till, balance, amount):
+    with till:
+        if balance.value <= amount:
+            sys.exit(1)
+        balance.value -= amount
+""",
+            "just enough is enough",
         ),
         "leaves with the till in hand": (
             """

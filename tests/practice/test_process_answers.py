@@ -170,6 +170,31 @@ def collect(mp, job, arguments):
 """,
             "close yours (there.close())",
         ),
+        "does not expect the end of the line": (
+            """
+def collect(mp, job, arguments):
+    jobs = []
+    for argument in arguments:
+        here, there = mp.Pipe()
+        mp.Process(target=job, args=(argument, there)).start()
+        there.close()
+        jobs.append(here)
+    return [here.recv() for here in jobs]
+""",
+            "Its number is None",
+        ),
+        "lets go of its end": (
+            """
+def collect(mp, job, arguments):
+    for argument in arguments:
+        here, there = mp.Pipe()
+        mp.Process(target=job, args=(argument, there)).start()
+        there.close()
+        here.close()
+    return [None] * len(arguments)
+""",
+            "keep it until you have joined it",
+        ),
         "one line for all": (
             """
 def collect(mp, job, arguments):
