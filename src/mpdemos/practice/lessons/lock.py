@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...watch import Watch
+from ...watch import ChildFailed, Watch
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import Diary, Meeting, Number, together, uses
@@ -30,6 +30,10 @@ def stamp(trial: Trial) -> None:
     written = uses(mp, "pen")
     lines = [use.what for use in written]
     told = ", ".join(map(str, lines)) or "nothing"
+    trial.require(
+        not any("\n" in line for line in lines),
+        r"diary.write(line) ends the line itself: write one line with each call, and no \n.",
+    )
     right = [f"{name} {what}" for name in ("Ann", "Bo", "Cy") for what in ("in", "out")]
     trial.require(
         sorted(map(str, lines)) == right,
@@ -62,18 +66,21 @@ def stamp(trial: Trial) -> None:
     ),
 )
 def withdraw(trial: Trial) -> None:
-    """Five withdraw 3 from 11: three succeed and two are refused, whoever comes first."""
+    """Five withdraw 3 from 11: three succeed and two are refused, whoever comes first. One gets the rest."""
     with trial.watch(check=False) as mp:
         till = mp.Lock()
         mp.label(till=till)
         balance = Number(mp, till, 11)
         done = together(mp, trial.answer, [(till, balance, 3)] * 5, "customer")
+        left = balance._number.value
+        (last,) = together(mp, trial.answer, [(till, balance, 2)], "latecomer")
+    if errors := [failure for failure in mp._failures if failure.traceback]:
+        raise ChildFailed(errors)  # its exit code is 1 as well, and by mistake
     codes = sorted(process.exitcode for process in done)
     trial.require(
         not set(codes) - {0, 1}, f"A customer ends with exit code 0 or 1; these ended with {codes}."
     )
     _one_hold_each(trial, mp, "till")
-    left = balance._number.value
     trial.require(left >= 0, f"The till gave out more than was in it: {left} is left.")
     trial.require(
         codes == [0, 0, 0, 1, 1],
@@ -81,6 +88,9 @@ def withdraw(trial: Trial) -> None:
         "0 is for who got the money, 1 for who did not.",
     )
     trial.require(left == 2, f"Three times 3 from 11 leaves 2, and the balance is {left}.")
+    trial.require(
+        last.exitcode == 0, "2 were left, and a customer who wanted 2 was refused: just enough is enough."
+    )
 
 
 def _one_hold_each(trial: Trial, mp: Watch, lock: str) -> None:

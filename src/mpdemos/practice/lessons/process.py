@@ -47,14 +47,18 @@ def _require_a_process_each(trial: Trial, mp: Watch, arguments: list[Any], call:
     """Each argument went to a process of its own, and nobody was waited for before all had started."""
     trial.require(
         any(event.action == "starts" for event in mp.events),
-        "No process was started: mp.Process(...) makes one, and start() starts it.",
+        "No process was started with mp: mp.Process(...) makes one, not multiprocessing.Process(...), and "
+        "start() starts it.",
         draw=False,
     )
     for event in mp.events:
         if event.action == "failed":
             error = event.detail["error"]
             expected = error.startswith("ValueError: price")
-            trial.require(expected, f"{event.process} failed: {error}. It calls {call}: look at its args.")
+            advice = f"It calls {call}: look at its args."
+            if error.startswith("BrokenPipeError"):
+                advice = "Nobody held the other end of its line any more: keep it until you have joined it."
+            trial.require(expected, f"{event.process} failed: {error}. {advice}")
     called = [event.detail for event in mp.events if event.action == "runs"]
     trial.require(
         sorted(called) == sorted(map(repr, arguments)),
@@ -165,6 +169,9 @@ def collect(trial: Trial) -> None:
         with trial.watch(check=False) as mp:
             job = Price(mp)
             numbers = trial.answer(mp, job, list(shops))
+    except EOFError as error:
+        error.add_note("A process ended and had sent nothing, and recv() says so. Its number is None.")
+        raise
     except Stuck as stuck:
         raise NotYet(
             f"It does not end by itself.\n{stuck}\nA process that failed sends nothing. recv() waits for it "
@@ -242,7 +249,6 @@ def _tidy_up(*_signal: Any) -> None:
         "One that is late: terminate(), then join(seconds) so that it can tidy up, then kill().",
         "A killed process has to be joined, too. To kill one that has ended does no harm.",
     ),
-    limit=6.0,
 )
 def run_with_deadline(trial: Trial) -> None:
     """Four processes: two in time, one that needs a moment to tidy up, one that does not listen."""
