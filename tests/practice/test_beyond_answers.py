@@ -97,6 +97,18 @@ def store(folder, name, lines):
 """,
             "that nobody disturbs, there is no report.txt",
         ),
+        "a part somewhere else": (
+            """
+import os
+from pathlib import Path
+def store(folder, name, lines):
+    part = name + ".part"
+    with open(part, "w") as file:
+        file.writelines(lines)
+    os.replace(part, Path(folder, name))
+""",
+            "was in another folder",
+        ),
         "gives it its name before it is closed": (
             """
 import os

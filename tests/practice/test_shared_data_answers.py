@@ -36,6 +36,16 @@ def negative(memory, shape, rows):
 """,
             "is as it was",
         ),
+        "into a copy": (
+            VIEW
+            + """
+def negative(memory, shape, rows):
+    for row in view(memory, shape)[rows]:
+        row[:] = 255 - row
+    memory.close()
+""",
+            "so does `picture[rows]`",
+        ),
         "all rows": (
             VIEW
             + """
@@ -255,6 +265,16 @@ def write(halves, current, lock, rows):
 """
             + READ,
             "current.value is still 0",
+        ),
+        "takes the rows for an array": (
+            """
+def write(halves, current, lock, rows):
+    halves[1 - current.value] = rows
+    with lock:
+        current.value = 1 - current.value
+"""
+            + READ,
+            "not 'generator'",
         ),
         "not the whole picture": (
             """

@@ -99,10 +99,17 @@ def store(trial: Trial) -> None:
         "only a file that is whole and closed may get this name, by os.replace.",
         draw=False,
     )
+    written, inside = named[-1] if named else (size, True)
     trial.require(
-        not named or named[-1] == size,
-        f"{_NAME} got its name when {named and named[-1]:,} of {size:,} bytes were in the file: what is "
-        "written is kept in memory for a while. Close the file first, by the end of its `with`.",
+        written == size,
+        f"{_NAME} got its name when {written:,} of {size:,} bytes were in the file: what is written is kept in "
+        "memory for a while. Close the file first, by the end of its `with`.",
+        draw=False,
+    )
+    trial.require(
+        inside,
+        "The unfinished file was in another folder. That one may be on another disk, and from one disk to "
+        "another nothing gets its name in one step: put it into the same folder.",
         draw=False,
     )
 
@@ -114,13 +121,19 @@ def _store(store: Any, folder: str, recorder: Any, dies_after: int | None = None
         named = isinstance(path, (str, bytes, os.PathLike))
         return named and os.path.normcase(os.path.abspath(os.fsdecode(path))) == final
 
+    def is_inside(path: Any) -> bool:
+        return os.path.abspath(os.fsdecode(path)).startswith(os.path.join(folder, ""))
+
     def audit(event: str, args: Any) -> None:
         if event == "open" and is_final(args[0]) and args[2] & (os.O_WRONLY | os.O_RDWR):
             recorder.note("opens")
         elif event == "os.rename" and is_final(args[1]):
-            recorder.note("names", "", os.path.getsize(args[0]))
+            recorder.note("names", "", [os.path.getsize(args[0]), is_inside(args[0])])
 
     sys.addaudithook(audit)  # it goes with the process
+    os.chdir(
+        tempfile.gettempdir()
+    )  # what is written to the wrong place shall not stay in the learner's folder
     store(folder, _NAME, _lines(dies_after))
 
 

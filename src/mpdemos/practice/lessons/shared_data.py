@@ -95,8 +95,8 @@ def negative(trial: Trial) -> None:
     changed = set(np.flatnonzero((early != before).any(axis=1)).tolist())
     trial.require(
         changed,
-        "The shared picture is as it was. `picture = …` gives a name to a new array, which goes with its "
-        "process: write into the rows of the one that is there.",
+        "The shared picture is as it was: what you changed is a copy, which goes with its process. "
+        "`255 - picture` makes one, and so does `picture[rows]`. Write by `picture[row] = …`.",
     )
     others = sorted(changed - set(_SHARES[0]))
     trial.require(
@@ -136,9 +136,9 @@ def _measured(negative: Any, memory: _Block, shape: tuple[int, int], rows: range
 
 _TEXTS = [
     ["tea", "soup", "tea", "cake", "tea", "rice"] * 4,
-    ["cake", "tea", "rice", "soup"] * 6,
-    ["soup"] * 20 + ["tea", "rice", "cake", "tea"],
-    ["rice", "rice", "cake", "tea", "tea", "soup"] * 4,
+    ["tea", "cake", "rice", "soup"] * 6,
+    ["tea"] + ["soup"] * 20 + ["tea", "rice", "cake"],
+    ["tea", "rice", "rice", "cake", "tea", "soup"] * 4,
 ]
 _WRITES = {"__setitem__", "__delitem__", "update", "setdefault", "pop", "popitem", "clear"}
 
@@ -293,8 +293,10 @@ def _film(write: Any, memory: _Block, current: _Current, lock: Any, middle: Meet
     halves[0] = 1
     for number in (2, 3):
         shown = current.value
-        write(halves, current, lock, _rows(halves, current, lock, shown, number, middle, looked))
-        middle.meet()  # in case that there was no middle
+        try:
+            write(halves, current, lock, _rows(halves, current, lock, shown, number, middle, looked))
+        finally:
+            middle.meet()  # in case that there was no middle
         if current.value == shown:
             _wrong(
                 memory, f"write returned, and current.value is still {shown}: nobody sees the new picture."
@@ -343,8 +345,10 @@ def _look(read: Any, memory: _Block, current: _Current, lock: Any, middle: Meeti
     """Read while a picture comes in."""
     middle.meet(60)
     halves = _worlds(memory)[0]
-    _judge(memory, halves, read(halves, current, lock), {1, 2, 3})
-    looked.meet()
+    try:
+        _judge(memory, halves, read(halves, current, lock), {1, 2, 3})
+    finally:
+        looked.meet()
 
 
 def _look_in_a_busy_world(read: Any, memory: _Block, current: _Current, lock: Any) -> None:
