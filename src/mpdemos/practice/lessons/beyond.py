@@ -102,8 +102,8 @@ def store(trial: Trial) -> None:
     written, inside = named[-1] if named else (size, True)
     trial.require(
         written == size,
-        f"{_NAME} got its name when {written:,} of {size:,} bytes were in the file: what is written is kept in "
-        "memory for a while. Close the file first, by the end of its `with`.",
+        f"{_NAME} got its name when {written:,} of {size:,} bytes were in the file: what is written is kept "
+        "in memory for a while. Close the file first, by the end of its `with`.",
         draw=False,
     )
     trial.require(
@@ -131,9 +131,7 @@ def _store(store: Any, folder: str, recorder: Any, dies_after: int | None = None
             recorder.note("names", "", [os.path.getsize(args[0]), is_inside(args[0])])
 
     sys.addaudithook(audit)  # it goes with the process
-    os.chdir(
-        tempfile.gettempdir()
-    )  # what is written to the wrong place shall not stay in the learner's folder
+    os.chdir(tempfile.gettempdir())  # what is written to the wrong place shall not stay
     store(folder, _NAME, _lines(dies_after))
 
 

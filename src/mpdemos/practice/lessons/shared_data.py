@@ -348,7 +348,7 @@ def _look(read: Any, memory: _Block, current: _Current, lock: Any, middle: Meeti
     try:
         _judge(memory, halves, read(halves, current, lock), {1, 2, 3})
     finally:
-        looked.meet()
+        looked.meet(0)  # the camera waits, and nobody for the camera
 
 
 def _look_in_a_busy_world(read: Any, memory: _Block, current: _Current, lock: Any) -> None:
