@@ -33,7 +33,7 @@ def test_each_choice_is_answered_in_its_own_way(name):
 def test_a_choice_is_kept():
     predict("lock-b", "a")
     assert "△ lock-b" in repr(progress())
-    predict("lock-b", "b")
+    predict("lock-b", " B ")
     assert "✓ lock-b" in repr(progress())
 
 

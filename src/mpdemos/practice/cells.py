@@ -174,7 +174,8 @@ def _read(title: str, source: str) -> _Cell:
                 uses.add(symbol.get_name())
             if symbol.is_declared_global() and symbol.is_assigned():
                 binds.add(symbol.get_name())
-    return _Cell(title, source, binds, {name for name in uses - binds if not hasattr(builtins, name)})
+    known = {"exit", "quit", *dir(builtins)}  # IPython puts the first two elsewhere
+    return _Cell(title, source, binds, uses - binds - known)
 
 
 def _refuse_to_hide(title: str, cell: _Cell, namespace: dict[str, Any]) -> None:

@@ -95,6 +95,7 @@ def predict(name: str, choice: str | None = None) -> Question | Answer:
     question = questions[name]
     if choice is None:
         return question
+    choice = str(choice).strip().lower()
     if choice not in question.choices:
         raise ValueError(f"choose {' or '.join(question.choices)} for {name}, not {choice!r}")
     progress.note_try(name, right=choice == question.right, source=repr(choice))
