@@ -167,7 +167,7 @@ def swap(locks, shelves, i, j):
     with locks[i], locks[j]:
         shelves[i], shelves[j] = shelves[j], shelves[i]
 """,
-            "deadlock",
+            "in opposite order",
         ),
         "forgets that i may be j": (
             """

@@ -16,6 +16,7 @@ import pytest
 import watchworkers
 from watchtools import (
     METHODS,
+    PATIENCE,
     Story,
     all_wait,
     expire_when,
@@ -216,6 +217,25 @@ def test_a_deadlock_names_processes_locks_and_the_cycle(method):
     assert "teller-2 waits for lock a, held by teller-1" in text
     assert ": a deadlock." in text
     assert "MainProcess waits to join teller-1." in text
+
+
+def test_at_the_end_of_the_block_it_is_proved_too(method):
+    """Nobody joins the children: the end of the block does."""
+    with pytest.raises(Stuck) as caught, watch(method, limit=PATIENCE) as mp:
+        never = mp.Event()
+        mp.label(never=never)
+        for name in ("a", "b"):
+            mp.Process(target=watchworkers.wait_for, args=(never,), name=name).start()
+    assert "Nobody can go on" in str(caught.value)
+    assert "a and b wait for event never to be set" in str(caught.value)
+
+
+def test_a_thread_of_the_program_may_still_help_at_the_end(method):
+    with watch(method, limit=PATIENCE) as mp:
+        gate = mp.Event()
+        mp.Process(target=watchworkers.wait_for, args=(gate,), name="guest").start()
+        threading.Timer(1.0, gate.set).start()
+    assert "guest" in mp.explain()
 
 
 def test_a_lock_taken_twice_is_a_deadlock_with_itself():

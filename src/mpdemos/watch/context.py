@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _LIBRARY = ("multiprocessing.", "concurrent.futures.")
 _TOO_MUCH_TO_READ = 2_000_000  # bytes of record; above it only the limit ends a block
 _UNKNOWN = 255  # the exit code of a child whose real one was lost
+_LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
 
 
@@ -175,11 +176,17 @@ class Watch(context.BaseContext):
         for child in self._children:
             if child.daemon and _alive(child):
                 child.terminate()
+        next_look = time.monotonic() + _LOOK
         while waiting := [child.sentinel for child in self._children if _alive(child)]:
             left = self._guard.left()
             if left == 0.0 or self._guard.asked_to_stop:
                 break
             connection.wait(waiting, 0.1 if left is None else min(left, 0.1))
+            if left is not None and time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK
+                if self._nobody_can_go_on(at_end=True):
+                    self._expire()
+                    break
         if waiting and self._stuck is None and not self._guard.asked_to_stop:
             self._expire()
 
@@ -208,9 +215,14 @@ class Watch(context.BaseContext):
         reader_died = any(pool.reader_died for pool in self._pools)
         self._stuck = stuck(self._read(), None if early else self._limit, reader_died=reader_died)
 
-    def _nobody_can_go_on(self) -> bool:
-        """Whether it is proved, before the limit, that the block will never end."""
-        if not self._recorder.in_wait or self._pools or self._executors or self._managers:
+    def _nobody_can_go_on(self, at_end: bool = False) -> bool:
+        """Whether it is proved, before the limit, that the block will never end.
+
+        At the end of the block this process waits for its children, and does nothing for them any more.
+        """
+        if not (at_end or self._recorder.in_wait) or self._pools or self._executors or self._managers:
+            return False
+        if at_end and self._recorder.has_other_threads():
             return False
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
@@ -221,7 +233,7 @@ class Watch(context.BaseContext):
             return False
         from .deadlock import nobody_can_go_on
 
-        return nobody_can_go_on(self._read())
+        return nobody_can_go_on(self._read(), without_parent=at_end)
 
     # --- processes -------------------------------------------------------------------------------------
 

@@ -11,9 +11,11 @@ from typing import Any
 from .history import History
 
 
-def nobody_can_go_on(history: History) -> bool:
+def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     """Whether every process that is alive waits for something that only another one of them could do."""
     alive = [process for process in history.lives if history.is_alive(process)]
+    if without_parent:
+        alive.remove(history.parent())
     waits = {process: (key, what, start) for (process, _t, key, _w), (start, what) in history.waiting.items()}
     if not all(process in history.for_ever and process in waits for process in alive):
         return False

@@ -108,9 +108,13 @@ class Recorder:
 
     def waits(self, resource: str, what: Any, timeout: float | None) -> None:
         """Note a wait. One that may end by itself "waits for now": by a timeout, or somebody unwatched."""
-        alone = timeout is None and not any(self._is_new(thread) for thread in threading.enumerate())
+        alone = timeout is None and not self.has_other_threads()
         alone = alone and (os.getpid() == self.owner or not process._children)  # type: ignore[attr-defined]
         self.note("waits" if alone else "waits for now", resource, what)
+
+    def has_other_threads(self) -> bool:
+        """Whether the program has started a thread in the block that may do something for the others."""
+        return any(self._is_new(thread) for thread in threading.enumerate())
 
     def _is_new(self, thread: threading.Thread) -> bool:
         """Whether a thread was started in the block, and by the program."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...watch import ChildFailed, Watch
+from ...watch import ChildFailed, Stuck, Watch
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import Diary, Meeting, Number, together, uses
@@ -144,35 +144,46 @@ class Sticky:
 )
 def swap(trial: Trial) -> None:
     """Two swap the same shelves from opposite sides, a third one a shelf with itself."""
-    with trial.watch() as mp:
-        locks = [mp.Lock() for _ in range(3)]
-        mp.label(shelf_0=locks[0], shelf_1=locks[1], shelf_2=locks[2])
-        shelves = mp.Array("i", [10, 11, 12], lock=False)
-        meeting = Meeting(mp)
-        sticky = [Sticky(lock, meeting) for lock in locks]
-        jobs = [
-            (sticky, shelves, 0, 1),
-            (sticky, shelves, 1, 0),
-            (sticky, shelves, 2, 2),
-            (sticky, shelves, 1, 2),
-        ]
-        together(mp, trial.answer, jobs, "clerk")
+    hangs = None
+    try:
+        with trial.watch() as mp:
+            locks = [mp.Lock() for _ in range(3)]
+            mp.label(shelf_0=locks[0], shelf_1=locks[1], shelf_2=locks[2])
+            shelves = mp.Array("i", [10, 11, 12], lock=False)
+            meeting = Meeting(mp)
+            sticky = [Sticky(lock, meeting) for lock in locks]
+            jobs = [
+                (sticky, shelves, 0, 1),
+                (sticky, shelves, 1, 0),
+                (sticky, shelves, 2, 2),
+                (sticky, shelves, 1, 2),
+            ]
+            together(mp, trial.answer, jobs, "clerk")
+    except Stuck as stuck:
+        hangs = stuck
     held: dict[str, list[str]] = {}
     orders = set()
     counts: dict[str, int] = {}
     for event in mp.events:
         mine = held.setdefault(event.process, [])
-        if event.action == "acquired" and event.resource.startswith("shelf"):
+        if event.action in ("waits", "acquired") and event.resource.startswith("shelf"):
             orders |= {(other, event.resource) for other in mine}
+        if event.action == "acquired" and event.resource.startswith("shelf"):
             mine.append(event.resource)
             counts[event.process] = max(counts.get(event.process, 0), len(mine))
         elif event.action == "released" and event.resource in mine:
             mine.remove(event.resource)
     trial.require(
-        not any((second, first) in orders for first, second in orders),
-        "Two clerks acquired the same two locks in opposite order. Today it went well; one day each holds "
-        "one and waits for the other.",
+        not any((second, first) in orders for first, second in orders if first != second),
+        "Two clerks acquire the same two locks in opposite order. One day each holds one and waits for the "
+        "other: a deadlock.",
     )
+    trial.require(
+        not any(first == second for first, second in orders),
+        "A clerk waits for a lock which it holds itself: i and j may be the same shelf.",
+    )
+    if hangs:
+        raise hangs
     trial.require(
         all(counts.get(f"clerk-{number}", 0) == 2 for number in (1, 2, 4)),
         "A clerk needs the locks of both shelves at the same time, from the first look to the last change.",
