@@ -15,6 +15,9 @@ PATIENCE = 120_000  # milliseconds; a safety net
 TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that the lab starts
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+SAID_BY_IPYTHON = (  # when the cell with %load_ext is run again
+    "The mpdemos extension is already loaded. To reload it, use:\n  %reload_ext mpdemos\n"
+)
 PRINTED_BY_A_CHILD = "from the child\n"  # in lesson 00; whether and where it shows is the lesson
 
 PANEL = "window.jupyterapp.shell.currentWidget"
@@ -38,7 +41,7 @@ def facts(cell):
             shown.append(f"{output['ename']}: {output['evalue']}")
         elif "data" in output:
             shown.append(joined(output["data"].get("text/plain", "")))
-    return "".join(shown).replace(PRINTED_BY_A_CHILD, "")
+    return "".join(shown).replace(PRINTED_BY_A_CHILD, "").replace(SAID_BY_IPYTHON, "")
 
 
 def pictures(cells):
