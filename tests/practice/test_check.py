@@ -1,5 +1,6 @@
 """Whatever a learner's code does, the check ends, says something useful, and leaves nothing behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from practicetools import assert_refused, cell, verdict_on
 
 from mpdemos.practice import check, hint, progress, solution
 from mpdemos.practice.cells import WorkerCells
+from mpdemos.practice.examiner import examine
 from mpdemos.practice.exercise import Exercise, all_exercises
 
 checking = sys.modules["mpdemos.practice.check"]
@@ -258,3 +260,17 @@ def test_a_misspelt_name_is_noticed():
     assert "ran last defines stemp; this is about an older stamp" in verdict.reason
     cells.run("", "def other(): pass")
     assert "older" not in check("lock-1", namespace["stamp"]).reason
+
+
+def test_an_answer_is_tried_under_spawn_and_under_the_platforms_default():
+    default = multiprocessing.get_all_start_methods()[0]  # as the documentation says
+    assert checking.methods() == list(dict.fromkeys(["spawn", default]))
+    tried = []
+
+    def checker(trial):
+        tried.append(trial.method)
+        trial.require(trial.method == "spawn", "not under the second one")
+
+    exercise = Exercise("lock-0", "", (), (), checker)
+    assert examine(exercise, [], ["spawn", "other"], 1)["reason"] == "not under the second one"
+    assert tried == ["spawn", "other"]
