@@ -1,5 +1,11 @@
 import pytest
-from practicetools import assert_refused, assert_starts_unattempted_and_has_a_solution, each, names
+from practicetools import (
+    assert_refused,
+    assert_starts_unattempted_and_has_a_solution,
+    each,
+    names,
+    verdict_on,
+)
 
 WRONG = {
     "lock-1": {
@@ -215,3 +221,9 @@ def test_starts_unattempted_and_has_a_solution(name):
 @pytest.mark.parametrize(("name", "what"), each(WRONG))
 def test_a_wrong_answer_is_refused_for_its_reason(name, what):
     assert_refused(name, *WRONG[name][what])
+
+
+def test_the_unlucky_moment_is_forced():
+    """Without a lock nobody goes on before another one has begun too."""
+    lines = verdict_on("lock-1", WRONG["lock-1"]["no lock"][0]).reason.partition("The diary: ")[2].split(", ")
+    assert [line.split()[1].strip(".") for line in lines[:2]] == ["in", "in"]
