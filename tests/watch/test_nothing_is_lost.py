@@ -18,7 +18,7 @@ from mpdemos import watch
 from mpdemos.watch.explain import explain
 from mpdemos.watch.record import Recorder, read
 
-NOT_COMPLETE = "is not complete: not every event could be written"
+NOT_COMPLETE = "is not complete: not every event could be written or read"
 
 
 # Killed

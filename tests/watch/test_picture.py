@@ -164,9 +164,44 @@ def test_many_processes_and_events_make_a_small_picture_that_says_what_it_leaves
     timeline = Timeline(busy(64, 20_000, in_turn))
     assert len(timeline.svg.encode()) < 1_000_000
     shown = texts(timeline)
-    assert "41 more processes are not drawn." in shown  # the parent is one of 65
-    if not in_turn:  # in turn, every span of the 24 lanes is wide enough
-        assert any(re.fullmatch(r"\d+ spans too short to see are drawn as .*\.", words) for words in shown)
+    assert {"MainProcess", "worker-0", "worker-63"} < set(shown)
+    assert any(re.fullmatch(r"\d+ spans too short to see are drawn as .*\.", words) for words in shown)
+
+
+def test_of_too_many_processes_those_that_ended_badly_are_drawn():
+    story = Story()
+    for number in range(300):
+        story.meet(f"worker-{number}")
+        story.end(f"worker-{number}", exitcode=number in (7, 150, 299))
+    shown = texts(Timeline(story.history()))
+    assert {"MainProcess", "worker-0", "worker-7", "worker-150", "worker-299"} < set(shown)
+    assert "worker-298" not in shown
+    assert shown.count("exit code 1") == 3
+    assert "229 more processes are not drawn." in shown  # the parent is one of 301
+
+
+def test_many_moments_are_thinned_out_and_that_is_said():
+    story = Story()
+    story.meet("child")
+    story.make("Event-1", "Event")
+    for number in range(5000):
+        story.note("child", "cleared" if number % 2 else "set", "Event-1")
+    timeline = Timeline(story.history())
+    (said,) = [words for words in texts(timeline) if words.startswith("Of 5000 moments")]
+    assert int(re.search(r"(\d+) are marked", said)[1]) <= 200
+    assert len(timeline.svg) < 200_000
+
+
+def test_many_objects_share_a_colour_and_an_entry_in_the_legend():
+    story = Story()
+    story.meet("child")
+    for number in range(30):
+        story.make(f"Lock-{number}", "Lock", 1)
+        story.note("child", "acquired", f"Lock-{number}")
+        story.note("child", "released", f"Lock-{number}")
+    shown = texts(Timeline(story.history()))
+    assert "holding one of 30 objects" in shown
+    assert "holding Lock-7" not in shown
 
 
 def test_many_messages_are_thinned_out_and_that_is_said():

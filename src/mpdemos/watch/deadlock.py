@@ -13,9 +13,11 @@ from .history import History
 
 def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     """Whether every process that is alive waits for something that only another one of them could do."""
+    if history.torn:  # what is missing may be what wakes somebody up
+        return False
     alive = [process for process in history.lives if history.is_alive(process)]
     if without_parent:
-        alive.remove(history.parent())
+        alive = [process for process in alive if process != history.parent()]
     waits = {process: (key, what, start) for (process, _t, key, _w), (start, what) in history.waiting.items()}
     if not all(process in history.for_ever and process in waits for process in alive):
         return False
@@ -38,14 +40,15 @@ def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
     if what == "the others":
         ends = _total(history, key, "passed") + _total(history, key, "gave up")
         came = _total(history, key, "waits") + _total(history, key, "waits for now")
-        return came - ends >= history.sizes[key] or _since(history, key, "passed", start)
+        return came - ends >= history.sizes.get(key, 0) or _since(history, key, "passed", start)
     return True
 
 
 def _may_hear(history: History, key: str, what: list[Any], start: int) -> bool:
     """A join is hopeless as long as the joined process is; a message may be under way."""
     if what[0] == "join":
-        return not history.is_alive(history.by_pid(what[1]))
+        joined = history.by_pid(what[1])
+        return not joined or not history.is_alive(joined)
     if what[0] == "receive":
         ended = any(life.end is not None and life.end >= start for life in history.lives.values())
         may_be_end_of_file = ended or _since(history, key, "closed", start)

@@ -12,12 +12,20 @@ from .history import History, Life, natural
 _HELD = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Value", "Array")
 
 _MOST_LOST = 3  # tasks that are named
+_MOST_NAMES, _MOST_SENTENCES = 12, 50  # above it the first are told, and how many more there are
 
 
 def listed(words: Iterable[str]) -> str:
     """Words as a sentence lists them: a, b and c."""
     *most, last = list(words) or [""]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _first(words: list[str]) -> str:
+    """Words as a sentence lists them; of very many the first, and how many more there are."""
+    if len(words) <= _MOST_NAMES:
+        return listed(words)
+    return f"{', '.join(words[: _MOST_NAMES - 2])} and {len(words) - _MOST_NAMES + 2} more"
 
 
 def times(count: int, word: str) -> str:
@@ -30,11 +38,14 @@ def times(count: int, word: str) -> str:
 
 def explain(history: History) -> str:
     """Facts that hold on every run of a correct program: counts and endings, no durations."""
-    sentences = [_who_ran(history), *_how_they_ended(history)]
-    for key, kind in history.kinds.items():
-        sentence = _told_of(history, key, kind)
-        if sentence:
-            sentences.append(sentence)
+    ends = _how_they_ended(history)
+    used = list(filter(None, (_told_of(history, key, kind) for key, kind in history.kinds.items())))
+    sentences = [_who_ran(history), *ends[:_MOST_SENTENCES]]
+    if len(ends) > _MOST_SENTENCES:
+        sentences.append(f"{len(ends) - _MOST_SENTENCES} more did not end by themselves with exit code 0.")
+    sentences += used[:_MOST_SENTENCES]
+    if len(used) > _MOST_SENTENCES:
+        sentences.append(f"{len(used) - _MOST_SENTENCES} more objects were used.")
     if missing := _missing(history):
         sentences.append(missing)
     return "\n".join(sentences)
@@ -49,8 +60,7 @@ def _who_ran(history: History) -> str:
     if not children:
         return "No process was started."
     parent = history.lives[history.parent()].name
-    names = [life.name for life in children]
-    shown = listed(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
+    shown = _first([life.name for life in children])
     return f"{parent} started {len(children)} process{'es' if len(children) > 1 else ''}: {shown}."
 
 
@@ -78,8 +88,8 @@ def _missing(history: History) -> str:
     ]
     if not (cut or history.torn):
         return ""
-    whose = listed(cut) if cut else "a process"
-    return f"The record of {whose} is not complete: not every event could be written."
+    whose = _first(cut) if cut else "a process"
+    return f"The record of {whose} is not complete: not every event could be written or read."
 
 
 def _by_process(history: History, key: str, action: str) -> list[tuple[str, int]]:
@@ -95,7 +105,8 @@ def _count(history: History, key: str, *actions: str) -> int:
 
 
 def _each(history: History, key: str, action: str) -> str:
-    return ", ".join(f"{name} {count}" for name, count in _by_process(history, key, action))
+    parts = [f"{name} {count}" for name, count in _by_process(history, key, action)]
+    return ", ".join(parts) if len(parts) <= _MOST_NAMES else _first(parts)
 
 
 def _told_of(history: History, key: str, kind: str) -> str:
@@ -124,7 +135,7 @@ def _told_of_lock(history: History, key: str, what: str) -> str:
     sentence = f"{what} was acquired {times(acquired, 'time')} ({_each(history, key, 'acquired')})"
     sentence += f", by at most {most} at once."
     if key in history.holders:
-        holders = listed(sorted(_with_fate(history.lives[p]) for p in history.holders[key]))
+        holders = _first(sorted(_with_fate(history.lives[p]) for p in history.holders[key]))
         sentence += f" Never released by {holders}."
     return sentence
 
@@ -138,7 +149,7 @@ def _told_of_condition(history: History, key: str, what: str) -> str:
 
 
 def _names(history: History, key: str, action: str) -> str:
-    return listed(name for name, _count in _by_process(history, key, action)) or "nobody"
+    return _first([name for name, _count in _by_process(history, key, action)]) or "nobody"
 
 
 def _told_of_event(history: History, key: str, what: str) -> str:
@@ -173,19 +184,17 @@ def _told_of_queue(history: History, key: str, what: str) -> str:
 
 def _told_of_pipe(history: History, key: str, what: str) -> str:
     sent: Counter[tuple[str, str]] = Counter(
-        (history.lives[m.sender].name, history.lives[m.receiver].name)
-        for m in history.messages
-        if m.resource == key
+        (history.lives[m.sender].name, history.lives[m.receiver].name) for m in history.messages_of(key)
     )
     if not sent:
         return ""
     parts = [f"{times(count, 'message')} from {a} to {b}" for (a, b), count in sorted(sent.items())]
-    return f"{what}: {', '.join(parts)}."
+    return f"{what}: {', '.join(parts) if len(parts) <= _MOST_NAMES else _first(parts)}."
 
 
 def _told_of_pool(history: History, key: str, what: str) -> str:
-    done = sum(1 for span in history.spans if span.kind == "task" and span.resource == key)
-    items = sum(s.what["items"] for s in history.spans if s.kind == "task" and s.resource == key)
+    done = len(history.spans_of("task", key))
+    items = sum(span.what["items"] for span in history.spans_of("task", key))
     if not done:
         return ""
     text = f"{what} ran {times(done, 'task')}" + (f" with {items} items." if items != done else ".")

@@ -128,6 +128,12 @@ class History:
             self._take(record)
         self._settle_pipes()
         self._close_what_the_dead_left()
+        self._spans_of: dict[tuple[str, str], list[Span]] = defaultdict(list)
+        for span in self.spans:
+            self._spans_of[span.kind, span.resource].append(span)
+        self._messages_of: dict[str, list[Message]] = defaultdict(list)
+        for message in self.messages:
+            self._messages_of[message.resource].append(message)
         self.began_to_matter = self._first_sight()
         self.end = max([began, *(record.time for record in records)])
 
@@ -138,11 +144,15 @@ class History:
         if action == "process":
             self._meet(record)
         elif record.process not in self.lives:
-            self.lives[record.process] = Life(record.process, 0, start=record.time)
+            # its first line is lost
+            name = f"process {record.process.partition('-')[0]}"
+            is_parent = record is self.records[0]
+            self.lives[record.process] = Life(name, 0, start=record.time, is_parent=is_parent)
         if not record.thread and action != "released":  # Condition.wait releases its lock while it waits
             self.for_ever.discard(record.process)
-        if key:
+        if key or action == "acquired":
             self.counts[key][record.process, action] += 1
+            self.kinds.setdefault(key, key.partition("-")[0])  # the line that told its kind may be lost
         handler = getattr(self, "_on_" + action.replace(" ", "_"), None)
         if handler is not None:
             handler(record)
@@ -154,7 +164,7 @@ class History:
         """A process opened its file; its parent may have said before that it started it."""
         detail = record.detail
         life = Life(detail["name"], detail["pid"], detail["parent"], record.time)
-        life.is_parent = not self.lives
+        life.is_parent = record.process == self.records[0].process
         announced = self._by_pid.get(life.pid, "")
         if announced.startswith("pid "):
             told = self.lives.pop(announced)
@@ -252,8 +262,15 @@ class History:
         self.counts[record.resource][record.process, "released"] -= 1
         last = self._last_release.pop((record.process, record.resource), None)
         if last is not None:
-            self.spans.remove(last)
+            self._take_back(last)
             self._open.holds[last.process, record.resource].append(last.start)
+
+    def _take_back(self, span: Span) -> None:
+        """Remove a span, one of the latest."""
+        for place in range(len(self.spans) - 1, -1, -1):
+            if self.spans[place] is span:
+                del self.spans[place]
+                return
 
     def _on_sent(self, record: Record) -> None:
         if isinstance(record.detail, str):  # a queue's item
@@ -339,6 +356,12 @@ class History:
         received = len(self._streams.get((key, end + 2), ()))
         return sent > 2 * received  # a send is noted twice: when it begins and when it is done
 
+    def spans_of(self, kind: str, key: str) -> list[Span]:
+        return self._spans_of.get((kind, key), [])
+
+    def messages_of(self, key: str) -> list[Message]:
+        return self._messages_of.get(key, [])
+
     def by_pid(self, pid: int) -> str:
         return self._by_pid.get(pid, "")
 
@@ -385,11 +408,10 @@ class History:
     def most_at_once(self, key: str) -> int:
         """The most holders of ``key`` at the same time; a recursive lock's holder counts once."""
         changes: list[tuple[int, int, str]] = []
-        for span in self.spans:
-            if span.kind == "hold" and span.resource == key:
-                changes.append((span.start, 1, span.process))
-                if span.end is not None:
-                    changes.append((span.end, -1, span.process))
+        for span in self.spans_of("hold", key):
+            changes.append((span.start, 1, span.process))
+            if span.end is not None:
+                changes.append((span.end, -1, span.process))
         recursive = self.kinds.get(key) in ("RLock", "Condition", "Value", "Array")
         holding: Counter[str] = Counter()
         most = 0

@@ -15,12 +15,18 @@ from typing import Any
 
 from .explain import explain
 from .history import History, Message, Span
+from .record import Record
 
 WIDTH = 1100
 _FONT, _LETTER = 18, 9.6  # the size of the text, and about the width of a letter
 _LANE, _RIGHT = 62, 28
-_MOST_LANES, _MOST_ARROWS, _MOST_ROWS = 24, 200, 200
-_MANY_MERGED = 20  # below that nobody misses them
+_LOW_LANE = 23  # of many processes: as low as a line of text
+_HIGH_LANES, _MOST_LANES = 24, 72
+_MOST_ARROWS, _MOST_MARKS, _MOST_ROWS = 200, 200, 200
+_MOST_COLOURS = 10  # of objects that are held: above it they share one
+_MOST_SHAPES = 80_000  # for the spans; a short one takes some six bytes
+_NARROW, _MANY_NARROW = 6, 40  # pixels, and spans in a lane that are drawn as one shape
+_MANY_SHORT = 20  # below that nobody misses them
 _INK, _PALE, _GRID = "#1b1f24", "#57606a", "#d8dee4"
 _WORK, _WAIT, _WAIT_EDGE, _DEAD = "#56b4e9", "#fff3d1", "#9a5b00", "#b3261e"
 _HOLD = ("#00664f", "#0059a3", "#8f3f00", "#7b2d66", "#3d3d3d")
@@ -94,24 +100,45 @@ class _Drawing:
         self.history, self.title, self.words = history, title, words
         order = [key for key in history.order() if history.lives[key].pid]
         self.left_out = len(order) - _MOST_LANES
-        self.lanes = order[:_MOST_LANES]
+        self.lanes = self._most_telling(order) if self.left_out > 0 else order
+        self.lane = max(_LOW_LANE, min(_LANE, _LANE * _HIGH_LANES / max(len(self.lanes), 1)))
         self.row = {key: number for number, key in enumerate(self.lanes)}
         held = {span.resource for span in history.spans if span.kind == "hold"}
         self.held = [key for key in history.kinds if key in held]
+        self.colour = {
+            key: _HOLD[number % len(_HOLD)] if len(held) <= _MOST_COLOURS else _HOLD[0]
+            for number, key in enumerate(self.held)
+        }
         longest = max([len(history.lives[key].name) for key in self.lanes], default=0)
         self.left = min(30 + longest * _LETTER, 320)
         self.legend = list(self._legend())
         self.top = (46 if title else 14) + 34 * (1 + self.legend[-1][0]) + 8
         self.begin = history.began_to_matter
         self.span = max(history.end - self.begin, 1)
-        self.merged = 0
+        self.too_short = 0
+        self.spans = self._spans()
         self.notes: list[str] = []
 
+    def _most_telling(self, order: list[str]) -> list[str]:
+        """The lanes to draw if there are too many: whoever did not end well, then the first ones."""
+        chosen = set(
+            sorted(order, key=lambda key: not (self._is_parent(key) or self._ended(key)))[:_MOST_LANES]
+        )
+        return [key for key in order if key in chosen]
+
+    def _is_parent(self, key: str) -> bool:
+        return self.history.lives[key].is_parent
+
     def x(self, time: int) -> float:
-        return self.left + (time - self.begin) / self.span * (WIDTH - _RIGHT - self.left)
+        past = min(max(time - self.begin, 0), self.span)
+        return self.left + past / self.span * (WIDTH - _RIGHT - self.left)
 
     def y(self, process: str) -> float:
-        return self.top + _LANE * (self.row[process] + 0.5)
+        return self.top + self.lane * (self.row[process] + 0.5)
+
+    def high(self, height: float) -> float:
+        """A height in a lane; the lanes of many processes are lower."""
+        return height if self.lane == _LANE else round(height * self.lane / _LANE, 1)
 
     def svg(self) -> str:
         body = [
@@ -119,13 +146,16 @@ class _Drawing:
             *self._axis(),
             *(shape for key in self.lanes for shape in self._lane(key)),
             *self._arrows(),
-            *(shape for key in self.lanes for shape in self._marks(key)),
+            *self._marks(),
+            *(shape for key in self.lanes for shape in self._end(key)),
         ]
-        if self.merged > _MANY_MERGED:
-            self.notes.append(f"{self.merged} spans too short to see are drawn as part of their neighbours")
+        if self.too_short > _MANY_SHORT:
+            self.notes.append(
+                f"{self.too_short} spans too short to see are drawn as part of others, or wider"
+            )
         if self.left_out > 0:
             self.notes.append(f"{self.left_out} more processes are not drawn")
-        bottom = self.top + _LANE * len(self.lanes) + 52
+        bottom = self.top + self.lane * len(self.lanes) + 52
         for note in self.notes:
             body.append(_text(self.left, bottom, note + ".", fill=_PALE))
             bottom += 26
@@ -156,9 +186,11 @@ class _Drawing:
             entries.append((lambda x, y: _waiting(x, x + 36, y), "waiting"))
         if "task" in kinds:
             entries.append((lambda x, y: _bar(x, x + 36, y, 26, _TASK, stroke="#00527a"), "task"))
-        for number, key in enumerate(self.held):
-            colour = _HOLD[number % len(_HOLD)]
-            words = f"holding {self.history.spoken(key)}"
+        if len(self.held) > _MOST_COLOURS:
+            words = f"holding one of {len(self.held)} objects"
+            entries.append((lambda x, y: _bar(x, x + 36, y, 28, _HOLD[0]), words))
+        for key in self.held if len(self.held) <= _MOST_COLOURS else []:
+            words, colour = f"holding {self.history.spoken(key)}", self.colour[key]
             entries.append((lambda x, y, colour=colour: _bar(x, x + 36, y, 28, colour), words))
         if self.history.messages:
             entries.append((lambda x, y: _arrow(x, y - 8, x + 34, y + 8), "message"))
@@ -171,7 +203,7 @@ class _Drawing:
             x += width
 
     def _axis(self) -> Iterator[str]:
-        bottom = self.top + _LANE * len(self.lanes)
+        bottom = self.top + self.lane * len(self.lanes)
         step = _round_step(self.span / 6)
         unit, size = ("s", 1e9) if self.span > 3e9 else ("ms", 1e6)
         tick = 0.0
@@ -190,45 +222,70 @@ class _Drawing:
         yield _text(self.left - 12, y + 6, name, **{"text-anchor": "end"})
         start, end = max(life.start, self.begin), life.end or self.history.end
         yield _line(self.left, y, WIDTH - _RIGHT, y, stroke=_GRID)
-        yield _bar(self.x(start), self.x(end), y, 12, _WORK)
-        spans = [span for span in self.history.spans if span.process == key]
+        yield _bar(self.x(start), self.x(end), y, self.high(12), _WORK)
         for kind in ("task", "hold", "wait"):  # a wait in the middle of a hold must be seen
-            for span in self._merged(s for s in spans if s.kind == kind):
+            narrow: dict[str, list[Span]] = {}
+            for span in self.spans.get((key, kind), []):
+                narrow.setdefault(self._paint(span)[0] if self._is_narrow(span) else "", []).append(span)
+            for span in narrow.pop("", []):
                 yield from self._draw(span, y)
+            for spans in narrow.values():
+                if len(spans) > _MANY_NARROW:
+                    yield self._stripes(spans, y)
+                else:
+                    yield from (shape for span in spans for shape in self._draw(span, y))
         if life.end is not None:
             yield from self._still_held(key, life.end, y)
+
+    def _is_narrow(self, span: Span) -> bool:
+        return self.x(span.end or self.history.end) - self.x(span.start) < _NARROW
+
+    def _paint(self, span: Span) -> tuple[str, float]:
+        """The colour and the height of a span."""
+        if span.kind == "hold":
+            return self.colour[span.resource], self.high(44)
+        return (_TASK, self.high(32)) if span.kind == "task" else (_WAIT_EDGE, self.high(28))
+
+    def _stripes(self, spans: list[Span], y: float) -> str:
+        """Many narrow spans as one shape."""
+        colour, height = self._paint(spans[0])
+        steps, pen = [f"M0 {y:.1f}"], 0
+        for span in spans:
+            start, end = self.x(span.start), self.x(span.end or self.history.end)
+            self.too_short += end - start < 1
+            left, right = max(int(start), pen), max(int(start) + 1, round(end))
+            if right > left:
+                steps.append(f"m{left - pen} 0h{right - left}")
+                pen = right
+        return f'<path d="{"".join(steps)}" stroke="{colour}" stroke-width="{height}"/>'
 
     def _still_held(self, key: str, end: int, y: float) -> Iterator[str]:
         """A process that ended without releasing: what it held stays held."""
         left, right = self.x(end) + 1, self.x(self.history.end)
-        for number, resource in enumerate(self.held):
+        for resource in self.held:
             if key in self.history.holders.get(resource, []) and right - left > 2:
-                colour = _HOLD[number % len(_HOLD)]
+                colour = self.colour[resource]
                 edge: dict[str, Any] = {"stroke": colour, "stroke-width": 2, "stroke-dasharray": "2 3"}
-                yield _bar(left, right, y, 44, "#ffffff", **edge)
+                yield _bar(left, right, y, self.high(44), "#ffffff", **edge)
                 words = f"{self.history.name(resource)} stays held"
                 if right - left > len(words) * _LETTER + 150:
                     middle: dict[str, Any] = {"text-anchor": "middle"}
                     yield _text((left + right) / 2 + 50, y + 6, words, fill=colour, **middle)
 
-    def _merged(self, spans: Iterable[Span]) -> list[Span]:
-        """Spans too narrow to be told apart, as one."""
-        drawn: list[Span] = []
-        pixel = self.span / (WIDTH - _RIGHT - self.left)
-        for span in spans:
-            last = drawn[-1] if drawn else None
-            if (
-                last is not None
-                and last.end is not None
-                and (last.resource, last.what) == (span.resource, span.what)
-                and span.start - last.end < pixel
-                and min(last.end - last.start, (span.end or self.history.end) - span.start) < pixel
-            ):
-                drawn[-1] = last._replace(end=max(last.end, span.end) if span.end else None)
-                self.merged += 1
-            else:
-                drawn.append(span)
-        return drawn
+    def _spans(self) -> dict[tuple[str, str], list[Span]]:
+        """What there is to draw, for each lane and kind: not more than a page can show."""
+        spans: dict[tuple[str, str], list[Span]] = {}
+        for span in self.history.spans:
+            if span.process in self.row:
+                spans.setdefault((span.process, span.kind), []).append(span)
+        number = sum(map(len, spans.values()))
+        grain = self.span / (WIDTH - _RIGHT - self.left)  # a pixel
+        spans = {place: _merged(each, grain, self.history.end) for place, each in spans.items()}
+        while (left := sum(map(len, spans.values()))) > _MOST_SHAPES and grain < self.span:
+            grain *= 2
+            spans = {place: _merged(each, grain, self.history.end) for place, each in spans.items()}
+        self.too_short = number - left
+        return spans
 
     def _draw(self, span: Span, y: float) -> Iterator[str]:
         left = self.x(max(span.start, self.begin))
@@ -237,15 +294,15 @@ class _Drawing:
         name = self.history.name(span.resource)
         if span.kind == "wait":
             if right - left > 0.5:
-                yield _waiting(left, right, y)
+                yield _waiting(left, right, y, self.high(28))
             words, colour = self._waits_for(span, room), _INK
         elif span.kind == "task":
-            yield _bar(left, right, y, 32, _TASK, stroke="#00527a")
+            yield _bar(left, right, y, self.high(32), _TASK, stroke="#00527a")
             words, colour = str(span.what["function"]), _INK
         else:
-            yield _bar(left, right, y, 44, _HOLD[self.held.index(span.resource) % len(_HOLD)])
+            yield _bar(left, right, y, self.high(44), self.colour[span.resource])
             words, colour = name, "#ffffff"
-        if words and room >= len(words):
+        if words and room >= len(words) and self.lane == _LANE:
             yield _text((left + right) / 2, y + 6, words, fill=colour, **{"text-anchor": "middle"})
 
     def _waits_for(self, span: Span, room: int) -> str:
@@ -265,31 +322,55 @@ class _Drawing:
 
     def _arrows(self) -> Iterator[str]:
         messages = [m for m in self.history.messages if m.sender in self.row and m.receiver in self.row]
-        if len(messages) > _MOST_ARROWS:
-            every = -(-len(messages) // _MOST_ARROWS)
+        most = _MOST_ARROWS if self.lane == _LANE else _MOST_ARROWS // 4  # long ones hide the lanes
+        if len(messages) > most:
+            every = -(-len(messages) // most)
             self.notes.append(f"One message in {every} is drawn")
             messages = messages[::every]
         yield from (self._message(message) for message in messages)
 
     def _message(self, message: Message) -> str:
-        up = 9 if self.row[message.receiver] < self.row[message.sender] else -9
+        up = self.high(9) if self.row[message.receiver] < self.row[message.sender] else -self.high(9)
         start, end = self.x(message.sent), self.x(message.received)
         return _arrow(start, self.y(message.sender) - up, end, self.y(message.receiver) + up)
 
-    def _marks(self, key: str) -> Iterator[str]:
-        life, y = self.history.lives[key], self.y(key)
-        free = 0.0  # where the next word has room
-        for record in self.history.records:
-            if record.process == key and record.action in ("set", "cleared", "notifies"):
-                x = self.x(record.time)
-                yield _flag(x, y, record.action == "cleared")
-                if x < free:
-                    continue
-                free = x + 10 + len(record.action) * _LETTER
+    def _marks(self) -> Iterator[str]:
+        """The moments at which something was set, cleared or notified."""
+        marks = [r for r in self.history.records if r.action in _MARKED and r.process in self.row]
+        number, apart = len(marks), 1.0
+        while len(marks) > _MOST_MARKS:
+            marks, apart = self._spread(marks, apart), apart * 2
+        if len(marks) < number:
+            self.notes.append(f"Of {number} moments at which something was set, {len(marks)} are marked")
+        free: dict[str, float] = {}  # where the next word has room
+        for record in marks:
+            x, y = self.x(record.time), self.y(record.process)
+            yield _flag(x, y, record.action == "cleared", self.high(1))
+            if x >= free.get(record.process, 0) and self.lane == _LANE:
+                free[record.process] = x + 10 + len(record.action) * _LETTER
                 yield _text(x + 5, y - 20, record.action, stroke="#ffffff", **_HALO)
+
+    def _spread(self, marks: list[Record], apart: float) -> list[Record]:
+        """Those that are so many pixels away from the one before, in their lane."""
+        kept, last = [], dict.fromkeys(self.lanes, -apart)
+        for record in marks:
+            if self.x(record.time) - last[record.process] >= apart:
+                last[record.process] = self.x(record.time)
+                kept.append(record)
+        return kept
+
+    def _ended(self, key: str) -> bool:
+        """Whether it did not end by itself with exit code 0."""
+        life = self.history.lives[key]
         ended = life.exitcode if life.worker_of else life.ended_by or life.exitcode
-        if life.end is not None and not life.is_parent and ended and not (life.worker_of and life.ended_by):
-            yield from self._cross(life.end, y, self._fate(key))
+        return bool(
+            life.end is not None and not life.is_parent and ended and not (life.worker_of and life.ended_by)
+        )
+
+    def _end(self, key: str) -> Iterator[str]:
+        end = self.history.lives[key].end
+        if end is not None and self._ended(key):
+            yield from self._cross(end, self.y(key), self._fate(key))
 
     def _fate(self, key: str) -> str:
         life = self.history.lives[key]
@@ -300,18 +381,34 @@ class _Drawing:
         return f"exit code {life.exitcode}"
 
     def _cross(self, time: int, y: float, words: str) -> Iterator[str]:
-        x = min(self.x(time), WIDTH - _RIGHT)
+        x, arm = min(self.x(time), WIDTH - _RIGHT), min(9, self.lane / 3)
         for colour, width in (("#ffffff", 9), (_DEAD, 4)):
-            yield _line(x - 9, y - 9, x + 9, y + 9, stroke=colour, **{"stroke-width": width})
-            yield _line(x - 9, y + 9, x + 9, y - 9, stroke=colour, **{"stroke-width": width})
+            yield _line(x - 9, y - arm, x + 9, y + arm, stroke=colour, **{"stroke-width": width})
+            yield _line(x - 9, y + arm, x + 9, y - arm, stroke=colour, **{"stroke-width": width})
         room = len(words) * _LETTER
         left = x + 14
         if left + room > WIDTH - 4:
             left = x - room - 14
-        yield _bar(left - 4, left + room, y, 24, "#ffffff")
+        yield _bar(left - 4, left + room, y, min(24, self.lane - 2), "#ffffff")
         yield _text(left, y + 6, words, fill=_DEAD)
 
 
+def _merged(spans: Iterable[Span], grain: float, end: int) -> list[Span]:
+    """Spans too narrow to be told apart, as one."""
+    drawn: list[Span] = []
+    for span in spans:
+        last = drawn[-1] if drawn else None
+        if last is not None and last.end is not None and span.start - last.end < grain:
+            widths = last.end - last.start, (span.end or end) - span.start
+            alike = (last.resource, last.what) == (span.resource, span.what)
+            if min(widths) < grain if alike else max(widths) < grain:
+                drawn[-1] = last._replace(end=max(last.end, span.end) if span.end else None)
+                continue
+        drawn.append(span)
+    return drawn
+
+
+_MARKED = ("set", "cleared", "notifies")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -349,11 +446,11 @@ def _bar(left: float, right: float, y: float, height: float, fill: str, **more: 
     )
 
 
-def _waiting(left: float, right: float, y: float) -> str:
-    if right - left < 6:  # dashes would hide it
-        return _bar(left, right, y, 28, _WAIT, stroke=_WAIT_EDGE)
+def _waiting(left: float, right: float, y: float, height: float = 28) -> str:
+    if right - left < _NARROW:  # dashes would hide it
+        return _bar(left, right, y, height, _WAIT, stroke=_WAIT_EDGE)
     return _bar(
-        left, right, y, 28, _WAIT, stroke=_WAIT_EDGE, **{"stroke-width": 2, "stroke-dasharray": "5 3"}
+        left, right, y, height, _WAIT, stroke=_WAIT_EDGE, **{"stroke-width": 2, "stroke-dasharray": "5 3"}
     )
 
 
@@ -371,11 +468,11 @@ def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
     )
 
 
-def _flag(x: float, y: float, down: bool) -> str:
-    tip = y - 2 if not down else y - 16
-    base = y - 16 if not down else y - 2
+def _flag(x: float, y: float, down: bool, scale: float) -> str:
+    top, middle, half = 26 * scale, 16 * scale, 2 * scale
+    tip, base = (y - middle, y - half) if down else (y - half, y - middle)
     return (
-        _line(x, y - 26, x, y + 26, stroke="#ffffff", **{"stroke-width": 5})
-        + _line(x, y - 26, x, y + 26, stroke=_INK, **{"stroke-width": 2})
+        _line(x, y - top, x, y + top, stroke="#ffffff", **{"stroke-width": 5})
+        + _line(x, y - top, x, y + top, stroke=_INK, **{"stroke-width": 2})
         + f'<polygon points="{x:.1f},{tip:.1f} {x - 6:.1f},{base:.1f} {x + 6:.1f},{base:.1f}" fill="{_INK}"/>'
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .context import Watch
 
 _LAST = -1000  # below the exit priority of every finalizer of the standard library
+_MOST_TOLD = 100_000  # letters of an error: one may hold all the data that it is about
 _ORPHANED = 70  # the exit code of a child whose parent died; nobody is left to read it
 
 
@@ -136,7 +137,7 @@ def note_failure(recorder: Recorder, error: BaseException) -> None:
         where = where.tb_next
     last = traceback.format_exception_only(error)[-1].strip()
     told = "".join(traceback.format_exception(error.with_traceback(where)))
-    recorder.note("failed", "", {"error": last, "traceback": told})
+    recorder.note("failed", "", {"error": last[:_MOST_TOLD], "traceback": told[-_MOST_TOLD:]})
 
 
 def _is_machinery(where: TracebackType) -> bool:
