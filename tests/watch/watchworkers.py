@@ -264,3 +264,26 @@ def die_on_three(x):
     if x == 3:
         kill_itself()
     return x
+
+
+# Memory
+
+
+def tell_memory(answer, things, few, many):
+    """Tell how many bytes Python has in use after few events, and after many of each kind."""
+    import gc
+    import tracemalloc
+
+    lock, event, queue, (here, there) = things
+    tracemalloc.start()
+    for rounds in (few, many):
+        for _ in range(rounds):
+            with lock:
+                event.set()
+            event.clear()
+            queue.put(1)
+            queue.get()
+            here.send(1)
+            there.recv()
+        gc.collect()
+        answer.send(tracemalloc.get_traced_memory()[0])
