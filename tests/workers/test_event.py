@@ -87,6 +87,20 @@ def test_listen_misses_a_pulse_but_no_level(ctx, run, pulse, heard_it):
     assert heard.value == heard_it
 
 
+def test_listen_hears_what_rings_while_it_listens(ctx):
+    class Bell:
+        def is_set(self):
+            return False
+
+        def wait(self, timeout):
+            return timeout > 0
+
+    free, heard = ctx.Event(), ctx.Value("b", -1, lock=False)
+    free.set()
+    event.listen(Bell(), free, heard)
+    assert heard.value == 1
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_keep_diary_ends_well_only_if_asked(ctx, run, tmp_path, asked):
     stop, writing, path = ctx.Event(), ctx.Event(), tmp_path / "diary.txt"
@@ -151,13 +165,14 @@ def test_to_ask_again_and_again_costs_more_than_to_wait(ctx, run):
     assert [process.is_alive() for process in processes] == [True, True]
     bell.set()
     assert exit_codes(*processes) == [0, 0]
-    assert spinning.value > waiting.value >= 0
+    assert spinning.value > 5 * waiting.value >= 0
 
 
 def test_wait_for_good_waits_until_it_is_notified(ctx, run):
     bread, notes = ctx.Condition(), ctx.SimpleQueue()
     waiter = run(event.wait_for_good, bread, notes)
     assert notes.get() == "here"
+    waiter.join(0.2)
     with bread:  # free only when the waiter waits
         assert waiter.is_alive()
         bread.notify()

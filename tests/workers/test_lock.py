@@ -4,6 +4,7 @@ import multiprocessing
 from itertools import groupby
 
 import pytest
+from workertools import Watched, is_held
 
 from mpdemos.workers import lock as bank
 
@@ -64,10 +65,40 @@ def test_writer_waits_for_the_lock(ctx, tmp_path):
         assert lock.acquire(timeout=LIMIT), "the writer must release the lock"
 
 
+@pytest.mark.parametrize("worker", [bank.worker_with, bank.worker_no_with])
+def test_writer_holds_the_lock_for_every_line(worker, tmp_path, monkeypatch):
+    lock, held = multiprocessing.get_context("spawn").Lock(), []
+    monkeypatch.setattr(bank, "print", lambda *_, **__: held.append(is_held(lock)), raising=False)
+    worker(lock, tmp_path / "file.txt")
+    assert held == [True] * 9
+
+
 def test_no_deposit_is_lost_with_the_lock(ctx):
     all_here, till, balance = ctx.Barrier(3), ctx.Lock(), ctx.Value("i", 0, lock=False)
     assert run(ctx, *[(bank.deposit, (all_here, till, balance, 5))] * 3) == [0] * 3
     assert balance.value == 15
+
+
+def test_who_shares_a_number_reads_and_writes_it_while_holding_the_lock():
+    ctx = multiprocessing.get_context("spawn")
+    till, own, done = Watched(ctx.Lock()), Watched(ctx.RLock()), Watched(ctx.RLock())
+    bank.deposit(ctx.Barrier(1), till.lock, till, 3)
+    bank.deposit_value(own, 3)
+    bank.count_down(done.lock, 3, done)
+    for number in (till, own, done):
+        assert number.amount == 3
+        assert number.guarded == [True] * 6
+
+
+def test_nobody_deposits_before_all_are_here(ctx):
+    all_here, till, balance = ctx.Barrier(2), ctx.Lock(), ctx.Value("i", 0, lock=False)
+    teller = ctx.Process(target=bank.deposit, args=(all_here, till, balance, 1), daemon=True)
+    teller.start()
+    teller.join(0.3)  # it must not have begun whenever we look
+    assert balance.value == 0
+    all_here.wait(LIMIT)
+    teller.join(LIMIT)
+    assert (teller.exitcode, balance.value) == (0, 1)
 
 
 def test_half_of_the_deposits_are_lost_without_it(ctx):

@@ -117,6 +117,7 @@ def test_child_sees_no_end_while_somebody_can_write(ctx, start):
     reader, writer = ctx.Pipe(duplex=False)
     ours, theirs = ctx.Pipe()
     child = start(pipe.look_for_end, reader, None, theirs)
+    assert not ours.poll(0.3)  # it must not have looked before it is told to
     ours.send("now look")
     assert receive(ours) is False
     assert end(child) == 0

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy
 import pytest
+from workertools import Watched
 
 from mpdemos.workers import pool as tasks
 
@@ -44,29 +45,6 @@ def test_primes_are_counted_in_blocks_as_in_one_piece(ctx):
 def test_power(ctx):
     with ctx.Pool(1) as pool:
         assert pool.starmap_async(tasks.power, [(2, 3), (3, 2)]).get(LIMIT) == [8, 9]
-
-
-class Watched:
-    """Stands for the total: tells whether the lock is held whenever it is read or written."""
-
-    def __init__(self, lock):
-        self.lock, self.amount, self.guarded = lock, 0, []
-
-    def look(self):
-        free = self.lock.acquire(block=False)
-        self.guarded.append(not free)
-        if free:
-            self.lock.release()
-
-    @property
-    def value(self):
-        self.look()
-        return self.amount
-
-    @value.setter
-    def value(self, amount):
-        self.look()
-        self.amount = amount
 
 
 def test_add_reads_and_writes_while_it_holds_the_lock(ctx, monkeypatch):

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -97,6 +98,20 @@ def test_each_way_to_end_has_its_exit_code(ctx, how, exitcode):
     child = ctx.Process(target=work.end, args=(how,))
     child.start()
     assert end(child) == exitcode
+
+
+CLEANS_UP = """
+import atexit, sys
+from mpdemos.workers.process import end
+atexit.register(print, "cleaned up")
+end(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize(("how", "told"), [("exit", "cleaned up"), ("crash", "")])
+def test_a_crash_cleans_nothing_up(how, told):
+    ended = subprocess.run([sys.executable, "-c", CLEANS_UP, how], capture_output=True, text=True)
+    assert ended.stdout.strip() == told
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill", "interrupt"])

@@ -92,6 +92,23 @@ def test_every_dish_and_the_sentinel_are_marked_as_done(ctx, run):
         dishes.task_done()
 
 
+def test_a_dish_is_clean_before_it_is_marked_as_done():
+    happened, left = [], ["cup", None]
+
+    class Dishes:
+        def get(self):
+            return left.pop(0)
+
+        def task_done(self):
+            happened.append("done")
+
+    class Washed:
+        put = happened.append
+
+    kitchen.wash(Dishes(), Washed())
+    assert happened == ["clean cup", "done", "done"]
+
+
 def test_who_leaves_does_not_wait_for_a_getter_but_who_cooks_does(ctx, run):
     assert ends(run(kitchen.leave, ctx.Queue(), BIG))
     shelf = ctx.Queue()
@@ -106,6 +123,8 @@ def test_what_cannot_be_pickled_is_lost_and_the_next_plate_comes(ctx, run):
     shelf, home = ctx.Queue(), ctx.Event()
     cook = run(kitchen.cook_badly, shelf, home)
     assert shelf.get(timeout=SOON) == "salad"
+    cook.join(0.2)
+    assert cook.is_alive()
     home.set()
     assert ends(cook)
     with pytest.raises(Empty):

@@ -103,6 +103,23 @@ def test_greedy_stays_inside_until_the_patient_one_has_come(ctx):
     assert join(processes) == [0]
 
 
+def test_greedy_and_patient_stay_nowhere_without_a_place(ctx):
+    class Places:
+        taken = 0
+
+        def __enter__(self):
+            self.taken += 1
+
+        def __exit__(self, *error):
+            pass
+
+    places = Places()
+    semaphore.greedy(places, ctx.Barrier(1), 3)
+    assert places.taken == 1 + 3
+    semaphore.patient(places, ctx.Barrier(1))
+    assert places.taken == 1 + 3 + 1
+
+
 def test_two_who_want_two_places_wait_for_ever_but_three_places_are_enough(ctx):
     s, both = ctx.Semaphore(2), ctx.Barrier(2)
     processes = run(ctx, *[(semaphore.take_two, (s, both))] * 2)
@@ -121,6 +138,14 @@ def test_add_up_stores_right_totals_and_gives_its_place_back(ctx, tmp_path):
     assert join(run(ctx, *jobs)) == [0] * 3
     assert semaphore.read_totals(path) == [("Basel", 10), ("Bern", 6), ("Zug", 3)]
     assert free_places(connections) == 2
+
+
+def test_totals_are_read_by_shop(ctx, tmp_path):
+    path = tmp_path / "books.db"
+    semaphore.make_books(path, ["Zug", "Bern"])
+    for shop in ("Zug", "Bern"):
+        semaphore.add_up(ctx.Barrier(1), ctx.Semaphore(1), path, shop)
+    assert semaphore.read_totals(path) == [("Bern", 6), ("Zug", 3)]
 
 
 def test_add_up_opens_no_connection_before_it_has_a_place(ctx, tmp_path):

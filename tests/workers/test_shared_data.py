@@ -8,6 +8,7 @@ from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
+from workertools import Watched, is_held
 
 from mpdemos.workers import shared_data as studio
 
@@ -79,13 +80,29 @@ def test_painters_share_one_picture(ctx, memory):
     assert done.value == 6
     alone = SharedMemory(create=True, size=SIZE)
     name = alone.name
-    studio.paint(ctx.Barrier(1), alone, SHAPE, range(0, 120, 20), done)  # closes it
+    counted = Watched(ctx.RLock())
+    studio.paint(ctx.Barrier(1), alone, SHAPE, range(0, 120, 20), counted)
+    assert alone.buf is None  # closed
+    assert counted.amount == 6
+    assert all(counted.guarded)
     alone = SharedMemory(name)
     expected = studio.view(alone, SHAPE).copy()
     alone.close()
     alone.unlink()
     assert len(np.unique(expected)) > 100
     assert (studio.view(memory, SHAPE) == expected).all()
+
+
+def test_a_painter_waits_until_all_are_here(ctx, memory):
+    all_here = ctx.Barrier(2)
+    args = (all_here, memory, SHAPE, range(0, 20, 20), ctx.Value("i"))
+    painter = ctx.Process(target=studio.paint, args=args, daemon=True)
+    painter.start()
+    painter.join(0.3)  # it must not have painted whenever we look
+    assert not studio.view(memory, SHAPE).any()
+    all_here.wait(LIMIT)
+    painter.join(LIMIT)
+    assert painter.exitcode == 0
 
 
 def test_a_painter_paints_only_its_stripes(ctx, memory):
@@ -115,6 +132,18 @@ def test_a_child_sees_what_is_written_after_its_start(ctx, memory):
     assert child.exitcode == 0
 
 
+def test_the_answer_comes_after_the_addition(ctx, memory):
+    asked, seen = ctx.Event(), []
+
+    class Answered:
+        def set(self):
+            seen.append(memory.buf[0])
+
+    asked.set()
+    studio.add_one(SharedMemory(memory.name), asked, Answered())
+    assert seen == [1]
+
+
 def test_shared_memory_needs_no_bytes_of_the_receiver(ctx, memory):
     array = pickle.dumps(np.zeros(1_000_000, np.uint8))
     with ctx.Pool(1) as pool:
@@ -132,6 +161,24 @@ def test_no_vote_is_lost(ctx):
         assert run(ctx, *jobs) == [0] * 3
         assert dict(votes) == {"tea": 2, "coffee": 1}
         assert sorted(voters) == ["Ann", "Bo", "Cy"]
+
+
+def test_a_vote_is_read_and_written_while_the_lock_is_held(ctx):
+    lock, held = ctx.Lock(), []
+
+    class Votes(dict):
+        def get(self, *args):
+            held.append(is_held(lock))
+            return super().get(*args)
+
+        def __setitem__(self, *args):
+            held.append(is_held(lock))
+            super().__setitem__(*args)
+
+    votes = Votes(tea=1)
+    studio.vote(votes, [], lock, "Ann", "tea")
+    assert votes == {"tea": 2}
+    assert held == [True, True]
 
 
 def test_voters_wait_for_the_lock(ctx):
