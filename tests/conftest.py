@@ -1,0 +1,23 @@
+import signal
+
+import pytest
+
+
+@pytest.fixture
+def alarm():
+    """Call it with seconds: a test that takes longer fails, and does not stop the run. Windows has none."""
+    if not hasattr(signal, "setitimer"):
+        yield lambda seconds: None
+        return
+
+    def set_it(seconds):
+        def give_up(number, frame):
+            raise TimeoutError(f"the test took more than {seconds} seconds")
+
+        signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 5)  # again, if what cleans up after it waits too
+
+    former = signal.getsignal(signal.SIGALRM)
+    yield set_it
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, former)
