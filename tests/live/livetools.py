@@ -6,6 +6,8 @@ from multiprocessing import forkserver, resource_tracker
 
 import psutil
 
+from mpdemos.watch import remover
+
 PATIENCE = 60.0  # seconds: no test needs them, and a machine under load gets them
 
 
@@ -23,10 +25,11 @@ def says(control, pattern, patience=PATIENCE):
 
 
 def descendants():
-    """Every process that came from this one, without the library's own two helpers."""
+    """Every process that came from this one, without the library's own two helpers and ours."""
     helpers = {
         getattr(forkserver._forkserver, "_forkserver_pid", None),
         resource_tracker._resource_tracker._pid,
+        *(each.pid for each in remover._removers),
     }
     return [process for process in psutil.Process().children(recursive=True) if process.pid not in helpers]
 

@@ -10,7 +10,7 @@ import psutil
 from mpdemos.practice import check
 from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.exercise import all_exercises, find
-from mpdemos.practice.folder import _made
+from mpdemos.watch import remover
 
 
 def cell(source, namespace=None):
@@ -51,15 +51,14 @@ def assert_refused(name, source, reason):
 
 
 def still_running():
-    """The processes that came from this one and are not the library's own helpers or the folder's remover."""
-    known = {resource_tracker._resource_tracker._pid}
+    """The processes that came from this one and are not the library's own helpers or ours."""
+    known = {resource_tracker._resource_tracker._pid, *(each.pid for each in remover._removers)}
     if "forkserver" in multiprocessing.get_all_start_methods():
         known.add(importlib.import_module("multiprocessing.forkserver")._forkserver._forkserver_pid)
     left = []
     for process in psutil.Process().children(recursive=True):
         try:
-            is_remover = any(folder in process.cmdline() for folder in _made)
-            if process.pid not in known and not is_remover and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid not in known and process.status() != psutil.STATUS_ZOMBIE:
                 left.append(process)
         except psutil.NoSuchProcess:
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mpdemos.watch import remover
 from mpdemos.watch.history import History
 from mpdemos.watch.record import Record
 
@@ -33,9 +34,10 @@ def wait_until(condition, patience=PATIENCE):
 
 
 def descendants():
-    """Every process that came from this one, without the library's own two helpers."""
+    """Every process that came from this one, without the library's own two helpers and ours."""
     helpers = {forkserver._forkserver._forkserver_pid} if os.name == "posix" else set()
     helpers.add(resource_tracker._resource_tracker._pid)
+    helpers |= {each.pid for each in remover._removers}
     return [p for p in psutil.Process().children(recursive=True) if p.pid not in helpers]
 
 

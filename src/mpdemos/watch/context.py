@@ -6,8 +6,10 @@ Every child imports this package when it starts, so what only the parent needs i
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import multiprocessing
+import operator
 import os
 import sys
 import threading
@@ -15,7 +17,7 @@ import time
 import weakref
 from collections.abc import Callable
 from itertools import count
-from multiprocessing import connection, context, process
+from multiprocessing import connection, context, process, util
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,12 @@ _TOO_MUCH_TO_READ = 2_000_000  # bytes of record; above it only the limit ends a
 _UNKNOWN = 255  # the exit code of a child whose real one was lost
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
+_NO_SEMAPHORE = """\
+The system has no room for another semaphore, and every lock, event, queue or Value needs some. (On Linux they
+are files in /dev/shm.) End programs that you do not need, and make fewer of these objects at a time."""
+_FOLDER_GONE = """\
+While this watched block ran, somebody removed the temporary folder where its record was kept: {}.
+What also used that folder, as managers and the fork server do, may not work until you restart."""
 
 
 def start_method() -> str:
@@ -115,57 +123,72 @@ class Watch(context.BaseContext):
     def __enter__(self) -> Watch:
         if self._state != "new":
             raise RuntimeError("a watch is used once: call watch() again for another block")
-        import tempfile
-
-        from .guard import Guard
+        from . import remover
 
         try:
-            self._folder = tempfile.mkdtemp(prefix="mpdemos-")  # readable by its owner alone
+            remover.remove_at_the_end(util.get_temp_dir())  # the library's own: a killed kernel leaves it
+            self._folder = remover.make_folder()
         except OSError as error:
-            raise OSError(
-                error.errno,
-                f"watch keeps its record in a temporary folder and cannot make one ({error.strerror}); "
-                "free some space or name another folder in the environment variable TMPDIR",
-                error.filename,
-            ) from error
+            raise _cannot_record(error) from error
+        try:
+            self._begin()
+        except BaseException:
+            self._remove_record()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        from .guard import Guard
+
         self._recorder = Recorder(self._folder)
         self._recorder.open(process.current_process().name)
+        if self._recorder.trouble is not None:
+            raise _cannot_record(self._recorder.trouble)
         self._owner, self._began = os.getpid(), time.perf_counter_ns()
         self._recorder.owner = self._owner
         self.Process = self.watched(self._method)
+        self._before = _started()
+        self._state = "open"
         self._guard: Guard = Guard(
             self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on, self._end_running
         )
         self._guard.leaving_code = Watch.__exit__.__code__
-        self._before = _started()
-        self._state = "open"
-        return self
+
+    def _remove_record(self) -> None:
+        import shutil
+
+        self._state = "over"
+        self._recorder.close()  # or Windows could not remove its file
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._guard.leave()
-        import shutil
-
-        try:
+        with contextlib.ExitStack() as leaving:  # whatever fails, the rest is done; in the order from below
+            leaving.callback(self._guard.give_back)  # last: it may raise KeyboardInterrupt
+            leaving.callback(self._remove_record)
+            leaving.callback(self._keep_history)
+            leaving.callback(self._guard.stop)
+            leaving.callback(self._end_children)
             if error is None:
                 self._let_finish()
-        finally:
-            self._end_children()
-            self._guard.stop()
-            self._state = "over"
-            self._history = self._read()
-            self._recorder.close()  # or Windows could not remove its file
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._guard.give_back()  # last: it may raise KeyboardInterrupt
+            gone = not os.path.isdir(self._folder)
         failed = ChildFailed(self._failures) if self._failures and self._check else None
+        raised = error or failed
         if self._stuck is not None and (error is None or _was_interrupted(error)):
             told = f"{self._stuck}\n{what_to_do(self._failures)}".strip()
-            raise Stuck(told).with_traceback(where) from failed
-        if failed is not None and error is None:
-            raise failed
-        if failed is not None and isinstance(error, Exception):
+            raised = Stuck(told).with_traceback(where)
+        elif failed is not None and isinstance(error, Exception):
             error.add_note(f"Also, in this watched block: {failed}")
+        if raised is not None and gone:
+            raised.add_note(_FOLDER_GONE.format(self._folder))
+        if raised is not None and raised is not error:
+            raise raised from (failed if raised is not failed else None)
+
+    def _keep_history(self) -> None:
+        self._state = "over"
+        self._history = self._read()
 
     def _let_finish(self) -> None:
         """Do what the end of a program does: shut down managers and pools, wait for the other children."""
@@ -209,9 +232,10 @@ class Watch(context.BaseContext):
 
     def _expire(self) -> None:
         """Say who waits for what, while everybody still does."""
-        from .explain import stuck
+        from .explain import not_within, stuck
 
         early = self._guard.left() != 0.0
+        self._stuck = not_within(None if early else self._limit)  # if the records cannot even be read
         reader_died = any(pool.reader_died for pool in self._pools)
         self._stuck = stuck(self._read(), None if early else self._limit, reader_died=reader_died)
 
@@ -227,7 +251,11 @@ class Watch(context.BaseContext):
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
             return False  # a process that is not watched may know what the watched ones wait for
-        sizes = tuple(entry.stat().st_size for entry in os.scandir(self._folder))
+        try:
+            # Windows tells an entry of a folder late that its file has grown, so ask each file.
+            sizes = tuple(os.path.getsize(entry) for entry in os.scandir(self._folder))
+        except OSError:  # somebody has removed the folder
+            return False
         quiet, self._sizes = sizes == self._sizes, sizes
         if not quiet or sum(sizes) > _TOO_MUCH_TO_READ:
             return False
@@ -278,11 +306,12 @@ class Watch(context.BaseContext):
             self._note_exit(other)
         import warnings
 
-        with warnings.catch_warnings() if self._only_our_thread() else contextlib.nullcontext():
-            if self._only_our_thread():  # the guard must not earn the program a warning
-                warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            start()
-        self._children.append(child)
+        with self._guard.starting():
+            with warnings.catch_warnings() if self._only_our_thread() else contextlib.nullcontext():
+                if self._only_our_thread():  # the guard must not earn the program a warning
+                    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+                start()
+            self._children.append(child)
         detail = {"pid": child.pid, "name": child.name, "worker_of": child._worker_of}
         self._recorder.note("starts", "", detail)
         self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
@@ -307,14 +336,15 @@ class Watch(context.BaseContext):
             self._failures.append(self._failure(child, code))
 
     def _failure(self, child: TracedProcess, code: int | None) -> Failure:
-        pid = str(child.pid)
-        for record in reversed(read(self._folder)[0]):
-            if record.process.partition("-")[0] == pid and record.action in ("failed", "exits"):
+        records, torn = read(self._folder, child.pid)
+        for record in reversed(records):
+            if record.action in ("failed", "exits"):
                 detail = record.detail
                 if record.action == "exits":
                     return Failure(child.name, code, f"It called sys.exit({detail}).", "")
                 return Failure(child.name, code, detail["error"], detail["traceback"])
-        return Failure(child.name, code, "", "")
+        unknown = "What it noted of its end is lost." if torn or self._recorder.lost else ""
+        return Failure(child.name, code, unknown, "")
 
     # --- factories: the names and signatures of BaseContext ---------------------------------------------
 
@@ -407,7 +437,7 @@ class Watch(context.BaseContext):
 
     def _make(self, kind: str, size: int, make: Callable[..., Any], *args: Any) -> Any:
         if self._asked_by_library():
-            return make(*args)
+            return _made(make, *args)
         return self._trace_with(self._new_trace(kind, size), kind, make, *args)
 
     @staticmethod
@@ -423,7 +453,7 @@ class Watch(context.BaseContext):
         """Make a plain object and turn it into its traced kind."""
         from . import primitives
 
-        made = make(*args)
+        made = _made(make, *args)
         traced: Any = getattr(primitives, kind)
         for shadow in ("acquire", "release"):  # the C object's methods, which the original put there
             if issubclass(traced, primitives._TracedSemLock):
@@ -442,6 +472,10 @@ class Watch(context.BaseContext):
         if os.getpid() != self._owner:
             key = f"{kind}-{os.getpid()}-{number}"
         self._kinds[key] = kind
+        try:
+            size = int(operator.index(size))
+        except TypeError:
+            size = 0  # the original is about to refuse it
         self._recorder.note("makes", key, {"kind": kind, "size": size})
         return Trace(self._recorder, key)
 
@@ -521,8 +555,26 @@ class Watch(context.BaseContext):
     def _read(self) -> History:
         from .history import History
 
-        records, torn = read(self._folder)
+        records, torn = self._recorder.read()
         return History(records, began=self._began, labels=dict(self._labels), torn=torn + self._recorder.lost)
+
+
+def _made(make: Callable[..., Any], *args: Any) -> Any:
+    """``make(*args)``; where no semaphore is left, the system says no more than that a disk is full."""
+    try:
+        return make(*args)
+    except OSError as error:
+        if error.errno == errno.ENOSPC and not hasattr(error, "__notes__"):
+            error.add_note(_NO_SEMAPHORE)
+        raise
+
+
+def _cannot_record(error: OSError) -> OSError:
+    advice = "free some space or name another folder in the environment variable TMPDIR"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        advice = "close files, pipes and queues that are not used any more"
+    told = f"watch keeps its record in a temporary folder and cannot make one ({error.strerror or error})"
+    return OSError(error.errno, f"{told}; {advice}", error.filename)
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

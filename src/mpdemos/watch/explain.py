@@ -213,11 +213,15 @@ def stuck(history: History, limit: float | None, *, reader_died: bool = False) -
     lines += _fates(history, reader_died)
     if not lines:
         lines = ["No process waits for another one: somebody is still working, or needs a larger limit."]
+    lines += filter(None, [_missing(history)])
+    return "\n".join([not_within(limit), *lines])
+
+
+def not_within(limit: float | None) -> str:
+    """That the block did not end; no limit if it was ended before."""
     if limit is None:
-        head = "Nobody can go on: every process waits for another one."
-    else:
-        head = f"The block did not end within its limit of {limit:g} second{'' if limit == 1 else 's'}."
-    return "\n".join([head, *lines])
+        return "Nobody can go on: every process waits for another one."
+    return f"The block did not end within its limit of {limit:g} second{'' if limit == 1 else 's'}."
 
 
 def _fates(history: History, reader_died: bool) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from typing import Any
 
@@ -42,9 +44,11 @@ class Guard:
         self._over = False
         self._sentinels: dict[Any, int] = {}
         self._wake_reader, self._wake = connection.Pipe(duplex=False)
-        self._handler = _Handler(self) if threading.current_thread() is threading.main_thread() else None
+        self._handler: _Handler | None = None
         self._thread = threading.Thread(target=self._run, name="mpdemos-guard", daemon=True)
         self._thread.start()
+        if threading.current_thread() is threading.main_thread():
+            self._handler = _Handler(self)  # last: whatever fails before leaves SIGINT as it was
 
     def add(self, sentinel: Any, pid: int) -> None:
         """Note the exit of the child with this sentinel."""
@@ -54,6 +58,25 @@ class Guard:
     def left(self) -> float | None:
         """Seconds until the limit; None without one."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Hold back a signal while a child starts: it would leave a child that nobody knows of.
+
+        One signal only: a start that hangs shall be ended too.
+        """
+        handler = self._handler
+        if handler is None or threading.get_ident() != handler.thread:
+            yield
+            return
+        handler.starting = os.getpid()
+        try:
+            yield
+        finally:
+            handler.starting = 0
+            if handler.held:
+                handler.held = False
+                signal.raise_signal(signal.SIGINT)
 
     def leave(self) -> None:
         """The block is being left: interrupt nobody from now on."""
@@ -88,7 +111,8 @@ class Guard:
                     return
             if not expired and not self._over and (self.left() == 0.0 or self._is_hopeless()):
                 expired = True
-                self._expired()
+                with contextlib.suppress(Exception):  # to end the block matters more than to say why
+                    self._expired()
                 self._interrupt()
             elif expired and time.monotonic() >= self._next_look:
                 # Not at every exit of a child: the main thread may just be reaping it.
@@ -105,7 +129,9 @@ class Guard:
         if self._deadline is None or time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + _LOOK
-        return self._hopeless()
+        with contextlib.suppress(Exception):  # what cannot be read proves nothing
+            return self._hopeless()
+        return False
 
     def _interrupt(self) -> None:
         self._next_look = time.monotonic() + _AGAIN
@@ -130,13 +156,17 @@ class _Handler:
     def __init__(self, guard: Guard) -> None:
         self.armed = False
         self.deferred = False
+        self.starting = 0  # the process that is just starting a child; a forked child is another one
+        self.held = False
         self.thread = threading.get_ident()
         self._guard = guard
         self._former: Any = signal.signal(signal.SIGINT, self)
 
     def __call__(self, number: int, frame: Any) -> None:
         leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
-        if self.armed:
+        if self.starting == os.getpid() and not self.held:
+            self.held = True
+        elif self.armed:
             self.armed = False
             if not leaving:
                 raise Interrupted

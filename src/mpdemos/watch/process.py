@@ -100,7 +100,7 @@ class TracedProcess(process.BaseProcess):
 
     def _bootstrap(self, parent_sentinel: Any = None) -> int:
         self._recorder.open(self.name)
-        _die_with_parent(parent_sentinel, self._recorder.folder)
+        _die_with_parent(parent_sentinel)
         self.run = _noting_failure(self.run, self._recorder)  # type: ignore[method-assign]
         exitcode: int = super()._bootstrap(parent_sentinel)  # type: ignore[misc]
         return exitcode
@@ -189,18 +189,15 @@ def _unpickle(recorder: Recorder, name: str, inner: bytes) -> Any:
     return made
 
 
-def _die_with_parent(parent_sentinel: Any, folder: str) -> None:
+def _die_with_parent(parent_sentinel: Any) -> None:
     """End this process, and what it started itself, as soon as its parent is gone."""
     if parent_sentinel is None:
         return
 
     def wait() -> None:
         connection.wait([parent_sentinel])
-        import shutil
-
         for child in active_children():
             child.kill()
-        shutil.rmtree(folder, ignore_errors=True)  # nobody is left to read it
         os._exit(_ORPHANED)
 
     threading.Thread(target=wait, name="mpdemos-parent", daemon=True).start()

@@ -7,6 +7,7 @@ its death and never holds up another one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -16,7 +17,7 @@ from multiprocessing import process
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class Record(NamedTuple):
@@ -42,6 +43,7 @@ class Recorder:
         self.folder = folder
         self.owner = 0  # the pid of the process whose children are watched
         self.lost = 0
+        self.trouble: OSError | None = None  # why a record is lost
         self._forget()
         _recorders[folder] = self
 
@@ -63,8 +65,8 @@ class Recorder:
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
         try:
             self._fd = os.open(os.path.join(self.folder, self.process + ".jsonl"), _FLAGS, 0o600)
-        except OSError:
-            self.lost += 1  # the program being watched must not notice
+        except OSError as error:
+            self._lose(error)  # the program being watched must not notice
         else:
             self.note("process", "", {"name": name, "pid": os.getpid(), "parent": os.getppid()})
 
@@ -90,7 +92,7 @@ class Recorder:
                 self.in_wait = action == "waits"
         else:
             thread = json.dumps(threading.current_thread().name)[1:-1]
-        text = "null" if detail is None else json.dumps(detail)
+        text = "null" if detail is None else json.dumps(detail, default=int)  # a number of NumPy
         line = b'[%d,"%s","%s","%s",%s]\n' % (
             now,
             thread.encode(),
@@ -101,10 +103,35 @@ class Recorder:
         if self._torn:
             line = b"\n" + line  # end the broken line first, so that it costs one record and not two
         try:
-            self._torn = os.write(self._fd, line) != len(line)
-            self.lost += self._torn
-        except OSError:
-            self.lost += 1
+            if os.write(self._fd, line) == len(line):
+                self._torn = False
+            else:
+                self._torn = True
+                self.lost += 1
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """Count a record that could not be written, and break the last one: it tells readers of the gap."""
+        self.lost += 1
+        self.trouble = error
+        if self._fd is not None and not self._torn:
+            self._torn = True
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, max(0, os.fstat(self._fd).st_size - 2))
+
+    def read(self) -> tuple[list[Record], int]:
+        """All records of the block and how much could not be read, as `read` does.
+
+        If somebody has removed the folder, this process's own are still there.
+        """
+        records, torn = read(self.folder)
+        if self._fd is not None and hasattr(os, "pread") and all(r.process != self.process for r in records):
+            data = os.pread(self._fd, _MOST_BYTES, 0)
+            own = [_record(self.process, line) for line in data.split(b"\n") if line]
+            records = sorted([*filter(None, own), *records], key=lambda record: record.time)
+            torn += 1
+        return records, torn
 
     def waits(self, resource: str, what: Any, timeout: float | None) -> None:
         """Note a wait. One that may end by itself "waits for now": by a timeout, or somebody unwatched."""
@@ -144,15 +171,26 @@ def recorder(folder: str) -> Recorder:
     return _recorders.get(folder) or Recorder(folder)
 
 
-def read(folder: str) -> tuple[list[Record], int]:
-    """All records in ``folder`` by time, and how many lines could not be read.
+def read(folder: str, pid: int | None = None) -> tuple[list[Record], int]:
+    """All records in ``folder`` by time, or those of one process, and how much could not be read.
 
-    A line is unreadable when its process was stopped in the middle of it or the disk was full.
+    A line is unreadable when its process was stopped in the middle of it or the disk was full. What this
+    module did not write is left out too, and so is what is too much for a reader's memory.
     """
     records: list[Record] = []
     torn = 0
-    for name in sorted(name for name in os.listdir(folder) if name.endswith(".jsonl")):
-        for record in _read_file(os.path.join(folder, name)):
+    try:
+        entries = [entry for entry in os.scandir(folder) if _is_of(pid, entry.name)]
+    except OSError:  # somebody has removed it, or there is no file descriptor for it
+        return [], 1
+    entries.sort(key=lambda entry: entry.name)
+    files = [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
+    torn += len(entries) - len(files)
+    room = _MOST_BYTES
+    if sum(map(_size, files)) > room:
+        room //= len(files)
+    for path in files:
+        for record in _read_file(path, room):
             if record is None:
                 torn += 1
             else:
@@ -161,19 +199,77 @@ def read(folder: str) -> tuple[list[Record], int]:
     return records, torn
 
 
-def _read_file(path: str) -> Iterator[Record | None]:
+def _is_of(pid: int | None, name: str) -> bool:
+    stem, suffix = os.path.splitext(name)
+    return suffix == ".jsonl" and (pid is None or stem.partition("-")[0] == str(pid))
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def _read_file(path: str, room: int) -> Iterator[Record | None]:
     """Each line of one process's file as a record, or None for a line that is not one."""
     process = os.path.basename(path).removesuffix(".jsonl")
-    with open(path, "rb") as file:
-        lines = file.read().split(b"\n")
-    for line in lines:
-        if not line:
-            continue
-        try:
-            time, thread, action, resource, detail = json.loads(line)
-            if not (isinstance(time, int) and isinstance(action, str)):
-                raise ValueError(line)
-        except (ValueError, RecursionError):
-            yield None
-        else:
-            yield Record(time, process, thread, action, resource, detail)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(room + 1)
+    except OSError:
+        data = b"?"
+    if not data or len(data) > room:  # a file is empty if not even its first line could be written
+        yield None
+    for line in data[:room].split(b"\n"):
+        if line:
+            yield _record(process, line)
+
+
+def _record(process: str, line: bytes) -> Record | None:
+    if len(line) > _MOST_LINE:
+        return None
+    try:
+        time, *words, detail = json.loads(line)
+        thread, action, resource = words
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not (_fits(time, int) and time >= 0 and _fits(words, [str, str, str])):
+        return None
+    return Record(time, process, thread, action, resource, detail) if _is_detail(action, detail) else None
+
+
+def _is_detail(action: str, detail: Any) -> bool:
+    return _fits(detail, _DETAILS.get(action, (None, str, int, [str, int])))
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Whether a value has the types of ``shape``; a tuple lists several shapes."""
+    if isinstance(shape, tuple):
+        return any(_fits(value, each) for each in shape)
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(
+            key in value and _fits(value[key], each) for key, each in shape.items()
+        )
+    if isinstance(shape, list):
+        return isinstance(value, list) and len(value) == len(shape) and all(map(_fits, value, shape))
+    if shape is int:
+        return isinstance(value, int) and abs(value) < 2**63
+    return value is None if shape is None else isinstance(value, shape)
+
+
+_MOST_BYTES = 100_000_000  # of the files of a block: more than a million records
+_MOST_LINE = 10_000_000  # bytes: a traceback is the longest thing to be noted
+_PID = {"pid": int}
+_DETAILS: dict[str, Any] = {  # of the actions whose detail the history looks into
+    "process": {"name": str, "pid": int, "parent": int},
+    "starts": {"pid": int, "name": str, "worker_of": str},
+    "reaps": {"pid": int, "exitcode": (int, None)},
+    **dict.fromkeys(("sees the end of", "kills", "terminates", "interrupts", "cleans up"), _PID),
+    "failed": {"error": str, "traceback": str},
+    "exits": str,
+    "ended": {"lost": int},
+    "makes": {"kind": str, "size": int},
+    "got": str,
+    "received": [str, int],
+    "task": {"function": str, "items": int},
+    "lost": str,
+    "unreadable result": str,
+}

@@ -1,0 +1,95 @@
+"""Folders that go when their process goes, however that ends.
+
+Neither a thread nor `atexit` runs when a kernel is killed, but its end closes the input of a process that it
+has started: the remover, one for each process that watches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+
+LABEL = "mpdemos-remover"  # in the command line of the process
+_REMOVE = """\
+import os, shutil, time
+told = b""
+while not told.endswith(b"\\0\\0") and (more := os.read(0, 65536)):
+    told += more
+for folder in filter(None, told.split(b"\\0")):
+    for _ in range(100):  # who is just ending may still write there
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            break
+        time.sleep(0.05)
+"""
+_removers: list[subprocess.Popen[bytes]] = []  # one is used; two threads may each have started one
+
+
+def make_folder() -> str:
+    """Make a temporary folder that is removed at the latest when this process is gone.
+
+    Returns:
+        Its path; only its owner can read it.
+
+    Raises:
+        OSError: if there is no temporary folder that can be written, or the remover cannot be started.
+    """
+    import tempfile
+
+    folder = os.path.join(tempfile.gettempdir(), f"mpdemos-{os.urandom(8).hex()}")
+    remove_at_the_end(folder)  # first: at no moment would a killed kernel leave it
+    os.mkdir(folder, 0o700)
+    return folder
+
+
+def remove_at_the_end(folder: str) -> None:
+    """Let a folder be removed when this process is gone, if it is still there then.
+
+    Args:
+        folder: its path; it need not exist yet.
+
+    Raises:
+        OSError: if the remover cannot be started.
+    """
+    told = os.fsencode(folder) + b"\0"
+    if not (_removers and _tell(_removers[-1], told)):
+        _removers.append(_start())
+        _tell(_removers[-1], told)
+
+
+def _tell(remover: subprocess.Popen[bytes], told: bytes) -> bool:
+    assert remover.stdin is not None
+    try:
+        return remover.stdin.write(told) == len(told)
+    except OSError:  # somebody has killed it
+        return False
+
+
+def _start() -> subprocess.Popen[bytes]:
+    import subprocess
+    from multiprocessing import util
+
+    # After the finalizers of the library, which use its temporary folder.
+    util.Finalize(None, end, exitpriority=-200)
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _REMOVE, LABEL],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # neither an interrupt of the kernel nor its last clean-up shall end it
+    )
+
+
+def end() -> None:
+    """Remove the folders now, and end the remover."""
+    while _removers:
+        remover = _removers.pop()
+        _tell(remover, b"\0")  # a process that was forked may keep its input open
+        assert remover.stdin is not None
+        remover.stdin.close()
+        remover.wait()
