@@ -36,7 +36,9 @@ PACKAGE = Path("src", "mpdemos")
 AT_ONCE = 2  # mutants; one that waits for ever costs time and no processor
 LIMIT = 400  # seconds: longer than any limit of the tests
 TAG = "MPDEMOS_MUTANT"  # in the environment of every process of a run
-PYTEST = ["-m", "pytest", "-x", "-n0", "-q", "-rfE", "--tb=no", "--no-header", "-p", "no:cacheprovider"]
+PYTEST = ["-m", "pytest", "-x", "-q", "-rfE", "--tb=no", "--no-header", "-p", "no:cacheprovider"]
+# nbval takes two seconds to be imported. Where no notebook is run, it stays away with the file that needs it.
+WITHOUT_NOTEBOOKS = ["-p", "no:nbval", "-p", "no:xdist", "-o", "addopts=-m 'not slow'", "--confcutdir=tests"]
 
 
 class Mutant(NamedTuple):
@@ -78,8 +80,9 @@ class Copy:
     def test(self, tests: tuple[str, ...]) -> Run:
         self.temporary.mkdir()
         began = time.monotonic()
+        notebooks = any(test.endswith(".ipynb") for test in tests)
         process = subprocess.Popen(
-            [sys.executable, *PYTEST, *tests],
+            [sys.executable, *PYTEST, *(["-n0"] if notebooks else WITHOUT_NOTEBOOKS), *tests],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -99,7 +102,7 @@ class Copy:
             shutil.rmtree(self.temporary, ignore_errors=True)
         if process.returncode in (4, 5):  # pytest was called wrongly, or found no test
             raise RuntimeError(f"pytest {' '.join(tests)}\n{told}")
-        first = re.search(r"(?m)^(?:FAILED|ERROR) (\S+)", told)
+        first = re.search(r"(?m)^(?:FAILED|ERROR) (.+?)(?: - |$)", told)
         name = first[1].rpartition("/")[2] if first else told.strip().rpartition("\n")[2]
         return Run(verdict, name, time.monotonic() - began, told)
 
@@ -166,7 +169,8 @@ def sampled(number: int, seed: int) -> list[Mutant]:
     operators = {
         name: get_operator(name)()
         for name in sorted(operator_names())
-        if not get_operator(name).arguments() and "BitOr" not in name  # | stands in annotations
+        if not get_operator(name).arguments()
+        and not re.search("BitOr|Eq_Is", name)  # | stands in annotations
     }
     lot, drawn = random.Random(seed), []
     for file, tests in the_list()["sample"].items():
@@ -180,10 +184,14 @@ def sampled(number: int, seed: int) -> list[Mutant]:
         for rank, place in enumerate(lot.sample(sorted(places), len(places))):
             drawn.append((rank, file, place, *lot.choice(places[place]), tests))
     mutants = []
-    for _rank, file, (line, _column), name, occurrence, tests in sorted(drawn)[:number]:
+    for _rank, file, (line, _column), name, occurrence, tests in sorted(drawn):
         whole = (ROOT / PACKAGE / file).read_text(encoding="utf-8")
         text = mutate_code(whole, operators[name], occurrence)
-        mutants.append(Mutant(file, line, _difference(whole, text), text, tuple(tests)))
+        with suppress(SyntaxError):  # the star of a signature is no product
+            compile(text, file, "exec")
+            mutants.append(Mutant(file, line, _difference(whole, text), text, tuple(tests)))
+        if len(mutants) == number:
+            break
     return mutants
 
 
