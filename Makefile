@@ -2,8 +2,8 @@
 # make teach                           the same for a projector: larger text, and slides whose cells run
 # make slides                          each lesson as slides in one file that needs no network; needs npm
 # make test                            everything that CI checks
-# make test-slow                       the tests that take minutes; CI checks them too
-# make test-browser                    each notebook in a real JupyterLab; needs a Chromium; CI checks it too
+# make test-all                        the same with the tests that take minutes, and those in a browser
+# make test-browser                    each notebook in a real JupyterLab; needs a Chromium
 # make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
 # make PYTHON=python3.13 lab           with another Python
 #
@@ -17,7 +17,7 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
 	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
 	exec "$(PYTHON)" tools/bootstrap.py
 
-.PHONY: lab teach slides test test-slow test-browser lint notebooks bench lock clean
+.PHONY: lab teach slides test test-all test-browser lint notebooks soak mutants faults bench lock clean
 
 lab:
 	$(bootstrap) lab $(ARGS)
@@ -31,8 +31,8 @@ slides:
 test:
 	$(bootstrap) test $(ARGS)
 
-test-slow:
-	$(bootstrap) test-slow $(ARGS)
+test-all:
+	$(bootstrap) test-all $(ARGS)
 
 test-browser:
 	$(bootstrap) test-browser $(ARGS)
@@ -42,6 +42,15 @@ lint:
 
 notebooks:
 	$(bootstrap) notebooks $(ARGS)
+
+soak:
+	$(bootstrap) soak $(ARGS)
+
+mutants:
+	$(bootstrap) mutants $(ARGS)
+
+faults:
+	$(bootstrap) faults $(ARGS)
 
 bench:
 	$(bootstrap) bench $(ARGS)

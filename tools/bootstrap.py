@@ -4,10 +4,13 @@
     teach [ARG ...]  the same for a projector: larger text, and slides whose cells run
     slides [FILE ...]   each lesson, or these, as slides in one file of HTML that needs no network
     test [ARG ...]   lint, then pytest; arguments go to pytest
-    test-slow [ARG ...]   the tests that take minutes, and no others
+    test-all [ARG ...]    the same with the tests that take minutes, and those in a browser
     test-browser [ARG ...]   each notebook in a real JupyterLab; needs a Chromium
     lint             ruff check, ruff format --check, mypy
     notebooks [ARG ...]   run the notebooks again and store their outputs
+    soak [ARG ...]   all tests 30 times on a busy machine, to find one that fails once in a while
+    mutants [ARG ...]     break the code on purpose: do the tests notice?
+    faults [ARG ...]      kill, stop and starve the demos at random moments
     bench            print what watching costs
     lock [ARG ...]   make the pins in requirements/ again; `--upgrade` also takes newer versions
     clean            remove .venv and what tools left behind
@@ -101,9 +104,10 @@ def test(arguments):
     become([PYTHON, "-m", "pytest"] + arguments)
 
 
-def test_slow(arguments):
-    environment("test")
-    become([PYTHON, "-m", "pytest", "-m", "slow"] + arguments)
+def test_all(arguments):
+    environment("browser")
+    lint()
+    become([PYTHON, "-m", "pytest", "-m", ""] + arguments)
 
 
 def test_browser(arguments):
@@ -121,6 +125,21 @@ def lint(_=()):
 def notebooks(arguments):
     environment("test")
     become([PYTHON, os.path.join("tools", "notebooks.py")] + arguments)
+
+
+def soak(arguments):
+    environment("test")
+    become([PYTHON, os.path.join("tools", "soak.py")] + arguments)
+
+
+def mutants(arguments):
+    environment("test")
+    become([PYTHON, os.path.join("tools", "mutants.py")] + arguments)
+
+
+def faults(arguments):
+    environment("test")
+    become([PYTHON, os.path.join("tools", "faults.py")] + arguments)
 
 
 def bench(arguments):
@@ -313,10 +332,13 @@ JOBS = {
     "teach": teach,
     "slides": slides,
     "test": test,
-    "test-slow": test_slow,
+    "test-all": test_all,
     "test-browser": test_browser,
     "lint": lint,
     "notebooks": notebooks,
+    "soak": soak,
+    "mutants": mutants,
+    "faults": faults,
     "bench": bench,
     "lock": lock,
     "clean": clean,

@@ -88,15 +88,8 @@ def differ(plain, watched):
     return names(plain) ^ names(watched)
 
 
-def start_methods():
-    """spawn, which every platform has, at every run; the others in `make test-slow`."""
-    return [
-        method if method == "spawn" else pytest.param(method, marks=pytest.mark.slow)
-        for method in multiprocessing.get_all_start_methods()
-    ]
-
-
-@pytest.mark.parametrize("method", start_methods())
+@pytest.mark.slow
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_the_peer_cannot_tell_a_watched_context_from_a_plain_one(method, tmp_path):
     deadline = time.monotonic() + PATIENCE
     with run(tmp_path, "plain", method) as first, run(tmp_path, "watched", method) as second:
