@@ -60,7 +60,7 @@ class Copy:
     """A private copy of the checkout."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.temporary = folder, folder / "t"  # a short name: sockets are put there
+        self.folder, self.temporary = folder, folder / "t"
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         for name in filter(None, listed.split("\0")):
@@ -81,8 +81,10 @@ class Copy:
         self.temporary.mkdir()
         began = time.monotonic()
         notebooks = any(test.endswith(".ipynb") for test in tests)
+        options = ["-n0"] if notebooks else WITHOUT_NOTEBOOKS
         process = subprocess.Popen(
-            [sys.executable, *PYTEST, *(["-n0"] if notebooks else WITHOUT_NOTEBOOKS), *tests],
+            # The path of a socket may have 108 characters, so no folder of pytest-of-somebody.
+            [sys.executable, *PYTEST, f"--basetemp={self.temporary / 'p'}", *options, *tests],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ import watchworkers
 from watchtools import Story
 
 from mpdemos import watch
+from mpdemos.watch import picture
 from mpdemos.watch.picture import Timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -172,7 +173,7 @@ def test_of_too_many_processes_those_that_ended_badly_are_drawn():
     story = Story()
     for number in range(300):
         story.meet(f"worker-{number}")
-        story.end(f"worker-{number}", exitcode=number in (7, 150, 299))
+        story.end(f"worker-{number}", exitcode=int(number in (7, 150, 299)))
     shown = texts(Timeline(story.history()))
     assert {"MainProcess", "worker-0", "worker-7", "worker-150", "worker-299"} < set(shown)
     assert "worker-298" not in shown
@@ -214,6 +215,60 @@ def test_many_messages_are_thinned_out_and_that_is_said():
     timeline = Timeline(story.history())
     assert "One message in 10 is drawn." in texts(timeline)
     assert len(timeline.svg) < 200_000
+
+
+def in_lane(timeline, name):
+    """The colours of the rectangles in the lane of a process, in the order in which they are painted."""
+    root = parsed(timeline)
+    (y,) = [float(e.get("y")) - 6 for e in root.iter(f"{SVG}text") if e.text == name]
+    middle = {e: float(e.get("y", 0)) + float(e.get("height")) / 2 for e in root.iter(f"{SVG}rect")}
+    return [e.get("fill") for e in root.iter(f"{SVG}rect") if abs(middle[e] - y) < 1]
+
+
+def test_what_a_process_did_is_drawn_in_its_own_lane_and_a_wait_above_a_hold():
+    story = Story()
+    for name in ("holder", "other"):
+        story.meet(name)
+    story.make("Lock-1", "Lock", 1)
+    for action, key, detail in [
+        ("acquired", "Lock-1", None),
+        ("waits", "Event-1", "set"),
+        ("came through", "Event-1", "set"),
+        ("released", "Lock-1", None),
+    ]:
+        story.note("holder", action, key, detail)
+    story.end("holder")
+    story.end("other")
+    timeline = Timeline(story.history())
+    assert in_lane(timeline, "other") == [picture._WORK]
+    assert in_lane(timeline, "holder") == [picture._WORK, picture._HOLD[0], picture._WAIT]
+
+
+def test_what_a_dead_process_holds_stays_held():
+    story = Story()
+    story.make("Lock-1", "Lock", 1)
+    story.meet("thief")
+    story.note("thief", "acquired", "Lock-1")
+    story.end("thief", -9)
+    for _ in range(9):
+        story.note("MainProcess", "waits for now", "Lock-1", "acquire")
+    shown = texts(Timeline(story.history(till="Lock-1")))
+    assert "till stays held" in shown
+    assert "killed" in shown
+
+
+def test_an_arrow_points_from_the_sender_to_the_receiver():
+    story = Story()
+    story.meet("child")
+    story.make("Queue-1", "Queue")
+    story.note("MainProcess", "sent", "Queue-1", "100-1")
+    story.note("child", "got", "Queue-1", "100-1")
+    timeline = Timeline(story.history())
+    lanes = {e.text: float(e.get("y")) - 6 for e in parsed(timeline).iter(f"{SVG}text")}
+    arrows = [e.get("points").split()[0] for e in parsed(timeline).iter(f"{SVG}polygon")]
+    tips = [float(tip.partition(",")[2]) for tip in arrows]
+    assert any(abs(y - lanes["child"]) < 12 for y in tips)
+    assert not any(abs(y - lanes["MainProcess"]) < 12 for y in tips)
 
 
 def test_a_long_table_is_cut_and_says_so():
