@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import watchworkers
-from watchtools import Story
+from watchtools import METHODS, Story
 
 from mpdemos import watch
 
@@ -74,6 +74,20 @@ def test_a_lock_taken_twice_has_one_holder():
         lock = mp.RLock()
         run_all(mp, watchworkers.hold_twice, (lock,), count=1)
     assert mp.most_at_once(lock) == 1
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="any other child gets the plain context")
+def test_what_a_forked_child_makes_is_not_taken_for_what_its_parent_makes():
+    def hold_own():
+        with mp.Lock():
+            pass
+
+    with watch("fork") as mp:
+        child = mp.Process(target=hold_own)
+        child.start()
+        child.join()
+        hold_own()
+    assert len({event.resource for event in mp.events if event.action == "acquired"}) == 2
 
 
 def test_a_release_that_is_refused_did_not_happen():

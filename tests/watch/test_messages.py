@@ -164,6 +164,19 @@ def test_a_pipes_messages_by_hand():
     assert message.sent < message.received
 
 
+def test_a_send_that_was_given_up_is_no_message():
+    story = Story()
+    story.meet("child")
+    story.make("Pipe-1", "Pipe")
+    for end in ("gave up", "sent"):
+        story.note("MainProcess", "waits", "Pipe-1", ["send", 0])
+        began = story.now
+        story.note("MainProcess", end, "Pipe-1", ["send", 0])
+    story.note("child", "received", "Pipe-1", ["receive", 1])
+    (message,) = story.history().messages
+    assert message.sent == began
+
+
 def test_a_queues_messages_by_hand():
     story = Story()
     story.make("Queue-1", "Queue")

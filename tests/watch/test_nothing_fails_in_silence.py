@@ -117,7 +117,7 @@ def test_a_failure_is_noticed_however_the_parent_looks_at_its_child(notice):
             while child.is_alive():
                 time.sleep(0.001)
         elif notice == "close":
-            child.join()
+            connection.wait([child.sentinel])
             child.close()
 
 

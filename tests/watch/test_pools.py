@@ -1,14 +1,19 @@
 """Pools and executors: which worker ran what, in how large chunks, and what became of the results."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 
 import pytest
 import watchworkers
-from watchtools import METHODS, posix_only
+from watchtools import METHODS, posix_only, wait_until
 
 from mpdemos import ChildFailed, watch
+from mpdemos.watch import pools
 
 
 def tasks(mp):
@@ -110,6 +115,45 @@ def test_a_killed_worker_is_told_of():
         lost = pool.apply_async(watchworkers.kill_itself)
         assert pool.apply(watchworkers.square, (3,)) == 9  # by the worker that replaced it
         assert not lost.ready()
+
+
+@posix_only
+def test_a_pool_whose_idle_worker_was_killed_can_be_ended():
+    """It dies with the lock of the tasks in its hand, and the library would wait for that lock for ever."""
+    with pytest.raises(ChildFailed, match="killed by SIGKILL"), watch() as mp:
+        pool = mp.Pool(1)
+        pool.apply(watchworkers.square, (3,))
+        wait_until(pool._inqueue._rlock._semlock._is_zero)
+        (worker,) = pool._pool
+        os.kill(worker.pid, signal.SIGKILL)
+        connection.wait([worker.sentinel])
+        pool.terminate()
+
+
+def test_a_pool_that_cannot_be_terminated_is_not_waited_for(monkeypatch):
+    """As if a worker had been killed in the middle of sending a result."""
+    monkeypatch.setattr(pools, "_POLITE", 0.2)
+    with watch() as mp:
+        pool = mp.Pool(1)
+        pool._outqueue._wlock.acquire()
+    pool._outqueue._wlock.release()
+    for thread in threading.enumerate():
+        if thread.name == "mpdemos-pool":
+            thread.join()
+
+
+def test_a_task_is_done_before_its_result_is_sent():
+    """With the result the parent may end the worker, which could not note it any more."""
+    happened = []
+
+    class Trace:
+        note = happened.append
+
+    class Queue:
+        put = happened.append
+
+    pools._Outbox(Trace(), Queue()).put("the result")
+    assert happened == ["done", "the result"]
 
 
 # The executor of concurrent.futures
