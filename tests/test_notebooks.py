@@ -88,9 +88,7 @@ def test_no_unexpected_error_and_no_stderr_is_stored(notebook):
 
 def test_names_no_machine(path):
     """No home, no path of a temporary folder, no token, no address of a registry."""
-    stored = re.sub(
-        r'data:image/[a-z+]+;base64,[^"\\]*|"image/png": "[^"]*"', "", path.read_text(encoding="utf-8")
-    )
+    stored = re.sub(r'data:image/[a-z+]+;base64,[^"\\]*', "", path.read_text(encoding="utf-8"))
     for pattern in (r"/home/", r"/root\b", r"/Users/", r"[A-Z]:\\\\", r"/tmp/\w", r"token=\w", r"\bpid=\d"):
         assert not re.search(pattern, stored), pattern
 
@@ -136,8 +134,7 @@ def test_says_what_the_learner_will_be_able_to_do(notebook):
 
 def test_asks_for_predictions(path, notebook):
     asked = [cell for cell in code(notebook) if cell.source.startswith("predict(")]
-    answered = text(notebook).count("<summary>Answer</summary>")
-    assert len(asked) + answered >= (1 if path.stem.startswith("00") else 2)
+    assert len(asked) >= (1 if path.stem.startswith("00") else 2)
     assert text(notebook).count("<details>") == text(notebook).count("</details>")
 
 
