@@ -5,12 +5,15 @@ what the block says, and no clock can get in the way. The tests of the clock its
 """
 
 import contextlib
+import importlib
+import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import threading
 import time
+from multiprocessing import popen_spawn_posix
 
 import pytest
 import watchworkers
@@ -191,6 +194,23 @@ def test_the_limit_in_another_thread_ends_the_children(method):
     assert len(raised) == 1
 
 
+@posix_only
+def test_the_limit_ends_a_start_that_hangs(monkeypatch):
+    """A signal waits until a child is started; one only."""
+    with pytest.raises(Stuck), watch("spawn", limit=LIMIT) as mp:
+        monkeypatch.setattr(popen_spawn_posix.Popen, "_launch", lambda self, child: time.sleep(1000))
+        start(mp, watchworkers.nothing, name="child")
+
+
+def test_the_limit_ends_a_block_whose_records_cannot_be_understood(monkeypatch):
+    for module, name in [("explain", "stuck"), ("deadlock", "nobody_can_go_on")]:
+        module = importlib.import_module(f"mpdemos.watch.{module}")
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(Stuck) as caught, watch(limit=LIMIT) as mp:
+        block_in_event(mp)
+    assert str(caught.value) == "The block did not end within its limit of 0.4 seconds."
+
+
 # Who waits for what
 
 
@@ -228,6 +248,13 @@ def test_at_the_end_of_the_block_it_is_proved_too(method):
             mp.Process(target=watchworkers.wait_for, args=(never,), name=name).start()
     assert "Nobody can go on" in str(caught.value)
     assert "a and b wait for event never to be set" in str(caught.value)
+
+
+def test_of_a_parent_that_waits_for_a_condition_it_is_proved_too():
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
+        condition = mp.Condition()
+        with condition:
+            condition.wait()
 
 
 def test_a_thread_of_the_program_may_still_help_at_the_end(method):
@@ -505,6 +532,47 @@ def test_a_wait_with_a_timeout_proves_nothing():
     assert not nobody_can_go_on(story.history())
 
 
+def test_who_has_done_everything_needs_time_to_leave():
+    """On a busy machine a child takes a while between its last record and its end."""
+    story = Story()
+    story.meet("p")
+    story.note("p", "returned")
+    story.note("p", "ended", detail={"lost": 0})
+    assert not nobody_can_go_on(story.history(), without_parent=True)
+
+
+def test_a_record_with_a_gap_proves_nothing():
+    story = Story()
+    story.meet("p")
+    story.make("Event-1", "Event")
+    story.note("p", "waits", "Event-1", "set")
+    assert nobody_can_go_on(story.history(), without_parent=True)
+    assert not nobody_can_go_on(story.history(torn=1), without_parent=True)
+
+
+def test_the_end_of_a_process_may_be_the_end_of_a_pipe_or_of_a_join():
+    story = Story()
+    for name in ("early", "late", "reader"):
+        story.meet(name)
+    story.make("Pipe-1", "Pipe")
+    story.end("early")
+    story.note("reader", "waits", "Pipe-1", ["receive", 0])
+    story.note("late", "waits", "Event-1", "set")
+    story.note("MainProcess", "waits", "", ["join", story.pids["late"]])
+    assert nobody_can_go_on(story.history())
+    story.end("late")
+    assert not nobody_can_go_on(story.history())
+    story.end("reader")
+    assert not nobody_can_go_on(story.history()), "the join returns"
+
+
+def test_what_is_missing_in_a_torn_record_may_wake_somebody_up():
+    story = Story()
+    story.note("MainProcess", "waits", "Event-1", "set")
+    assert nobody_can_go_on(story.history())
+    assert not nobody_can_go_on(story.history(torn=1))
+
+
 def test_looking_for_a_deadlock_reaps_no_child():
     """Two threads that wait for one child: the slower one would take it for alive, and lose its exit code."""
     with watch(limit=30) as mp:
@@ -609,6 +677,17 @@ def test_a_parent_that_waits_for_a_thread_of_its_own_is_waited_for():
         assert event.wait() is True
 
 
+def test_a_parent_that_waits_for_an_unwatched_process_of_its_own_is_waited_for():
+    with watch(limit=30) as mp:
+        event = mp.Event()
+        helper = multiprocessing.get_context("spawn").Process(target=watchworkers.set_later, args=(event,))
+        helper.start()
+        assert event.wait() is True
+        helper.join()
+
+
 def test_a_parent_that_waits_with_a_timeout_is_waited_for():
     with watch(limit=30) as mp:
         assert mp.Event().wait(1) is False
+        with pytest.raises(threading.BrokenBarrierError):
+            mp.Barrier(2, timeout=1).wait()

@@ -19,8 +19,8 @@ def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     if without_parent:
         alive = [process for process in alive if process != history.parent()]
     waits = {process: (key, what, start) for (process, _t, key, _w), (start, what) in history.waiting.items()}
-    if not all(process in history.for_ever and process in waits for process in alive):
-        return False
+    if not alive or not all(process in history.for_ever and process in waits for process in alive):
+        return False  # with nobody left, the last ones are about to be gone
     return not any(_may_wake(history, *waits[process]) for process in alive)
 
 
