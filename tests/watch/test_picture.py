@@ -166,6 +166,9 @@ def test_many_processes_and_events_make_a_small_picture_that_says_what_it_leaves
     assert len(timeline.svg.encode()) < 1_000_000
     shown = texts(timeline)
     assert {"MainProcess", "worker-0", "worker-63"} < set(shown)
+    drawn = [path.get("d") for path in parsed(timeline).iter(f"{SVG}path")]
+    assert bool(drawn) == in_turn  # one after the other, they are merged before
+    assert all(re.fullmatch(r"M0 [\d.]+(m\d+ 0h\d+)+", shape) for shape in drawn)
     assert any(re.fullmatch(r"\d+ spans too short to see are drawn as .*\.", words) for words in shown)
 
 
