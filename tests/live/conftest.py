@@ -8,8 +8,9 @@ from mpdemos.live import control
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(tmp_path, monkeypatch):
+def nothing_is_left(alarm, tmp_path, monkeypatch):
     """After every test: no process, no folder, no thread."""
+    alarm(240)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(control, "_TICK", 0.05)
     yield

@@ -30,17 +30,6 @@ def nothing_is_left(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def no_test_hangs():
+def no_test_hangs(alarm):
     """A test of something that must not hang may not hang either."""
-    if not hasattr(signal, "SIGALRM"):
-        yield
-        return
-
-    def give_up(number, frame):
-        raise TimeoutError(f"the test took more than {PATIENCE:g} seconds")
-
-    former = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(int(PATIENCE) + 5)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, former)
+    alarm(PATIENCE + 5)
