@@ -5,8 +5,10 @@ import os
 import platform
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 if __name__ == "__main__":  # children import this file again, and need nothing of this
@@ -17,16 +19,22 @@ if __name__ == "__main__":  # children import this file again, and need nothing 
 
     import matplotlib.pyplot as plt
     import psutil
+    from jupyter_client.manager import start_new_kernel
 
     from mpdemos import measure, watch
+    from mpdemos.watch.explain import explain
+    from mpdemos.watch.picture import Timeline
     from mpdemos.workers import event, lock, pipe, pool, queue, semaphore
 
 DOCS = Path(__file__).parent.parent / "docs"
 ROUNDS = 5
-UNITS = {"ns": 1e9, "µs": 1e6, "ms": 1e3}
+UNITS = {"ns": 1e9, "µs": 1e6, "ms": 1e3, "s": 1}
 POOLS = ["Pool", "Pool, chunksize=1", "Pool, tuned", "imap_unordered", "imap_unordered, tuned"]
 PEERS = ["executor", "executor, tuned", "threads", "interpreters", "joblib", "mpire", "Dask", "Dask, tuned"]
 LONG, TINY, SMALL, LARGE = "64 long tasks", "20,000 tiny tasks", "A message of 64 bytes", "A message of 64 MB"
+CROWD = 64  # processes
+SUITE, KERNELS = "Test of every notebook, two at a time", "as many empty kernels"
+SCALE = f"`watch` over {CROWD} processes"
 PRIMITIVES, STARTS, DEMOS = "Primitives", "Start and end, NumPy to import", "Demos, plain and watched"
 ABOUT = {
     LONG: "`map` of a function that takes some 15 ms. The time of one task.",
@@ -34,6 +42,7 @@ ABOUT = {
     SMALL: "There, and its echo back. The time of one of them. Shared memory is read in place.",
     PRIMITIVES: "Acquire and release, set and clear, or `wait` at a Barrier of one: nobody waits. But in "
     "`wake a process` two processes meet at a Barrier.",
+    SUITE: "Every cell of every notebook is run and compared. An empty kernel starts, runs `pass` and ends.",
     DEMOS: "A watched demo may take 1.05 times as long as a plain one.",
 }
 INTRODUCTION = """\
@@ -143,6 +152,90 @@ def imports():
     yield {module: partial(measure.repeat, partial(bring, module), 1) for module in modules}
 
 
+@contextmanager
+def suite():
+    notebooks = sorted((DOCS.parent / "notebooks").glob("*.ipynb"))
+
+    def use_kernel(_):
+        manager, client = start_new_kernel(kernel_name="python3")
+        client.execute("pass", reply=True, timeout=60)
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+    def kernels():
+        with ThreadPoolExecutor(2) as two:
+            list(two.map(use_kernel, notebooks))
+
+    def test():
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n2",
+            "-p",
+            "no:cacheprovider",
+            *map(str, notebooks),
+        ]
+        done = subprocess.run(command, cwd=DOCS.parent, capture_output=True, text=True)
+        if done.returncode:
+            print(done.stdout[-2000:], file=sys.stderr)
+
+    yield {name: partial(measure.repeat, way, 1) for name, way in ((KERNELS, kernels), (SUITE, test))}
+
+
+# --- How watch scales
+
+
+def deposit_often(lock, memory, times):
+    import psutil
+
+    for _ in range(times):
+        with lock:
+            pass
+    memory.put(psutil.Process().memory_info().rss)
+
+
+def scale():
+    """A table: what each event costs the reader when there are few of them and when there are many."""
+    lines = [
+        "| events | read, µs | explain, µs | draw, µs | picture, kB | a child, MB |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for wanted in (1_000, 10_000, 100_000):
+        with watch(limit=None) as mp:
+            lock, memory = mp.Lock(), mp.SimpleQueue()
+            work = lock, memory, wanted // CROWD // 2
+            children = [mp.Process(target=deposit_often, args=work) for _ in range(CROWD)]
+            for child in children:
+                child.start()
+            size = statistics.median(memory.get() for _ in children)
+            for child in children:
+                child.join()
+            times = []
+            for _ in range(3):
+                laps = [time.process_time()]
+                history = mp._read()
+                laps.append(time.process_time())
+                explain(history)
+                laps.append(time.process_time())
+                svg = Timeline(history).svg
+                laps.append(time.process_time())
+                times.append([after - before for before, after in pairwise(laps)])
+        events = len(history.records)
+        costs = [statistics.median(step) / events * 1e6 for step in zip(*times, strict=True)]
+        cells = [
+            f"{events:,}",
+            *(f"{cost:.2f}" for cost in costs),
+            f"{len(svg) / 1e3:.0f}",
+            f"{size / 1e6:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [f"### {SCALE}", "", "What an event costs who reads the record: time of the CPU.", "", *lines]
+    )
+
+
 # --- All that is measured
 
 
@@ -163,6 +256,7 @@ def sections():
     yield "A new Python that imports one module", "ms", imports(), ROUNDS, []
     yield "Events of `watch`", "µs", events(), 3 * ROUNDS, ["print to a file, flushed"]
     yield DEMOS, "ms", demos(), 2 * ROUNDS, ["plain"]
+    yield SUITE, "s", suite(), 3, [KERNELS]
 
 
 def workers():
@@ -223,6 +317,8 @@ def owed(times):
     slowest = max(ratio(times[DEMOS], name, name.partition(", ")[0]) for name in times[DEMOS])
     lines = [f"| {what} | at least {least} | {got:.2f} |" for what, got, least in rows]
     lines += [f"| the demo that watching slows down most: of its plain time | at most 1.05 | {slowest:.2f} |"]
+    tests = ratio(times[SUITE], SUITE, KERNELS)
+    lines += [f"| test of every notebook: of the time of {KERNELS} | at most 2.5 | {tests:.2f} |"]
     return "\n".join(["| | owed | reached |", "|---|--:|--:|", *lines])
 
 
@@ -302,6 +398,9 @@ def main(write):
         told += [table(title, unit, times[title], ideals, max(0, every - own) / spent), ""]
         print(told[-2], flush=True)
         print()
+    wait_for_calm()
+    told += [scale(), ""]
+    print(told[-2], end="\n\n", flush=True)
     reached = owed(times)
     print(f"### Owed, and reached\n\n{reached}")
     if write:
