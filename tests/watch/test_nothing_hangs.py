@@ -13,7 +13,6 @@ import signal
 import subprocess
 import threading
 import time
-from multiprocessing import popen_spawn_posix
 
 import pytest
 import watchworkers
@@ -198,7 +197,8 @@ def test_the_limit_in_another_thread_ends_the_children(method):
 def test_the_limit_ends_a_start_that_hangs(monkeypatch):
     """A signal waits until a child is started; one only."""
     with pytest.raises(Stuck), watch("spawn", limit=LIMIT) as mp:
-        monkeypatch.setattr(popen_spawn_posix.Popen, "_launch", lambda self, child: time.sleep(1000))
+        popen = importlib.import_module("multiprocessing.popen_spawn_posix").Popen
+        monkeypatch.setattr(popen, "_launch", lambda self, child: time.sleep(1000))
         start(mp, watchworkers.nothing, name="child")
 
 

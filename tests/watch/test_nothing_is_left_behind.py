@@ -3,7 +3,9 @@
 The fixture `nothing_is_left` looks after every test of this folder; the tests here give it something to find.
 """
 
+import importlib
 import signal
+import threading
 import time
 
 import psutil
@@ -12,6 +14,7 @@ import watchworkers
 from watchtools import METHODS, posix_only, running, script, wait_until
 
 from mpdemos import Stuck, watch
+from mpdemos.watch import remover
 
 SAFETY = 10.0  # seconds that orphans may take to end; they take a fraction of one
 
@@ -97,6 +100,27 @@ def test_a_watch_that_cannot_be_entered_leaves_nothing():
         mp.__enter__()
 
 
+def test_a_watch_whose_guard_cannot_start_leaves_nothing(tmp_path, monkeypatch):
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="new thread"), watch():
+            pytest.fail("the block was entered")
+    assert list(tmp_path.glob("mpdemos-*")) == []
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_what_cannot_be_read_keeps_nothing_from_being_put_away(monkeypatch, tmp_path):
+    """The fixture looks: the children, the folder, the thread, the handler."""
+    with pytest.raises(ZeroDivisionError), watch() as mp:
+        monkeypatch.setattr(mp, "_read", lambda: 1 / 0)
+        mp.Process(target=watchworkers.sleep_for_ever).start()
+        raise ValueError
+
+
 def test_no_file_stays_open():
     """On Windows an open file would keep its folder, too."""
     process = psutil.Process()
@@ -175,6 +199,84 @@ def test_orphans_end_by_themselves(tmp_path, method, where):
         run.wait()
         wait_until(lambda: not run.processes(), SAFETY)
         assert run.folders() == []
+
+
+ALONE = """
+import time
+from mpdemos import watch
+
+if __name__ == "__main__":
+    with watch(sys.argv[1]) as mp:
+        if sys.argv[2] == "after a child":
+            mp.Manager().shutdown()
+        print("ready")
+        time.sleep(1000)
+"""
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("method", "when"), [("spawn", "no child"), *((m, "after a child") for m in METHODS)]
+)
+def test_a_killed_program_without_children_leaves_no_folder(tmp_path, method, when):
+    """Not the library's own either, where managers and the fork server meet."""
+    with running(script(tmp_path, ALONE), method, when) as run:
+        run.await_line("ready")
+        assert len(run.folders()) == 1
+        assert list(run.folder.glob("pymp-*"))
+        run.send(signal.SIGKILL)
+        run.wait()
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert list(run.folder.iterdir()) == []
+
+
+@posix_only
+def test_a_killed_remover_is_replaced():
+    with watch():
+        pass
+    (first,) = remover._removers
+    first.kill()
+    first.wait()
+    with watch():
+        assert len(remover._removers) == 2
+        assert remover._removers[-1].poll() is None
+
+
+FORKS = """
+import os, time
+from mpdemos import watch
+
+with watch():
+    pass
+if not os.fork():
+    time.sleep(1000)
+"""
+
+
+@posix_only
+def test_the_end_does_not_wait_for_a_forked_process_that_stays(tmp_path):
+    """It has the remover's input open, too."""
+    path = script(tmp_path, FORKS)
+    with running(path) as run:
+        assert run.wait() == 0
+        assert [process.cmdline()[-1] for process in run.processes()] == [str(path)]
+
+
+@posix_only
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupt_while_a_child_starts_leaves_no_child(method, monkeypatch):
+    popen = importlib.import_module(f"multiprocessing.popen_{method.replace('spawn', 'spawn_posix')}").Popen
+    launch = popen._launch
+
+    def interrupted_launch(self, child):
+        launch(self, child)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), watch(method) as mp:
+        monkeypatch.setattr(popen, "_launch", interrupted_launch)
+        mp.Process(target=watchworkers.sleep_for_ever, name="sleeper").start()
+        pytest.fail("the interrupt was lost")
+    assert "sleeper was ended by watch." in mp.explain()
 
 
 FAMILY = """

@@ -1,20 +1,23 @@
 """Promise 2: each process's record is complete up to its death, or the explanation says that it is not."""
 
+import contextlib
 import errno
 import json
 import os
 import random
+import shutil
 import signal
 import stat
 import tempfile
 import threading
-from multiprocessing import sharedctypes
+from functools import partial
+from multiprocessing import sharedctypes, synchronize
 
 import pytest
 import watchworkers
 from watchtools import Story, posix_only, wait_until
 
-from mpdemos import watch
+from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch.explain import explain
 from mpdemos.watch.record import Recorder, read
 
@@ -116,6 +119,151 @@ def test_the_record_of_a_short_write_goes_on(tmp_path, monkeypatch):
     assert [record.action for record in records] == ["process", "whole"]
     assert unreadable == 1
     assert recorder.lost == 1
+
+
+def test_a_gap_in_the_record_is_marked_in_it(tmp_path, monkeypatch):
+    """Or a process that could not note that it woke up would be taken for one that waits for ever."""
+    recorder = Recorder(str(tmp_path))
+    recorder.open("p")
+    write = os.write
+
+    def note_on_a_full_disk(action):
+        monkeypatch.setattr(os, "write", full_disk)
+        recorder.note(action)
+        monkeypatch.setattr(os, "write", write)
+
+    note_on_a_full_disk("lost")
+    assert [record.action for record in read(tmp_path)[0]] == ["process"]
+    assert read(tmp_path)[1] == 1
+    recorder.note("again")
+    note_on_a_full_disk("lost")
+    note_on_a_full_disk("lost")
+    assert [record.action for record in read(tmp_path)[0]] == ["process", "again"]
+    assert read(tmp_path)[1] == 2
+    recorder.close()
+    assert recorder.lost == 3
+
+
+def full_disk(fd, data):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_process_that_could_not_write_its_first_line_is_told_of(tmp_path):
+    (tmp_path / "100-1.jsonl").touch()
+    assert read(tmp_path) == ([], 1)
+
+
+def test_a_full_disk_is_refused_with_advice(tmp_path, monkeypatch):
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full_disk)
+        with pytest.raises(OSError, match=r"cannot make one \(No space left on.*free some space"), watch():
+            pytest.fail("the block was entered")
+    assert list(tmp_path.glob("mpdemos-*")) == []
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+# A folder that somebody removes
+
+
+@posix_only
+def test_a_removed_folder_costs_the_record_and_not_the_program(method):
+    with watch(method) as mp:
+        lock = mp.Lock()
+        shutil.rmtree(mp._folder)
+        child = mp.Process(target=watchworkers.hold_once, args=(lock,), name="writer")
+        child.start()
+        child.join()
+        assert [event.action for event in mp.events][:2] == ["starts", "waits"]
+    assert "MainProcess started 1 process: writer." in mp.explain()
+    assert NOT_COMPLETE in mp.explain()
+    assert "writer" in mp.timeline().svg
+
+
+@posix_only
+def test_an_error_says_that_the_folder_was_removed():
+    with pytest.raises(ChildFailed) as caught, watch() as mp:
+        shutil.rmtree(mp._folder)
+        mp.Process(target=watchworkers.fail, name="writer").start()
+    assert "writer ended with exit code 1.\nWhat it noted of its end is lost." in str(caught.value)
+    assert caught.value.__notes__[0].startswith(
+        "While this watched block ran, somebody removed the temporary"
+    )
+    with pytest.raises(ValueError, match="mine") as caught, watch() as mp:
+        shutil.rmtree(mp._folder)
+        raise ValueError("mine")
+    assert mp._folder in caught.value.__notes__[0]
+
+
+@posix_only
+def test_a_removed_folder_does_not_keep_the_limit_from_ending_a_block():
+    with pytest.raises(Stuck, match="within its limit") as caught, watch(limit=1) as mp:
+        shutil.rmtree(mp._folder)
+        mp.Lock().acquire()
+        mp.Event().wait()
+    assert "MainProcess waits for Event-1 to be set" in str(caught.value)
+    assert NOT_COMPLETE in str(caught.value)
+    assert caught.value.__notes__
+
+
+# What the system has no more of
+
+
+@posix_only
+def test_without_a_file_descriptor_a_block_ends_and_is_told():
+    with contextlib.ExitStack() as block, few_descriptors() as (take_all, give_one_back):
+        mp = block.enter_context(watch())
+        mp.Lock().acquire()
+        take_all()
+        with pytest.raises(OSError, match="Too many open files"):
+            mp.Pipe()
+        assert [event.action for event in mp.events] == ["acquired"]  # its own record needs no new one
+        for freed in range(3):  # its record needs one, its guard two
+            with pytest.raises(OSError, match="Too many open files"), watch():
+                pytest.fail(f"the block was entered with {freed} descriptors")
+            give_one_back()
+        block.close()
+    assert [event.action for event in mp.events] == ["acquired"]
+
+
+@contextlib.contextmanager
+def few_descriptors():
+    import resource
+
+    taken = []
+
+    def take_all():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 4, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        yield take_all, lambda: os.close(taken.pop())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for fd in taken:
+            os.close(fd)
+
+
+def test_without_a_semaphore_the_error_says_so(monkeypatch):
+    def none_left(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with watch() as mp:
+        monkeypatch.setattr(synchronize._multiprocessing, "SemLock", none_left)
+        for make in (
+            mp.Lock,
+            mp.Event,
+            mp.Queue,
+            mp.Condition,
+            partial(mp.Barrier, 2),
+            partial(mp.Value, "i"),
+        ):
+            with pytest.raises(OSError, match="No space left") as caught:
+                make()
+            assert ["no room for another semaphore" in note for note in caught.value.__notes__] == [True]
 
 
 def test_a_folder_that_is_gone_costs_the_record_and_not_the_program(tmp_path):

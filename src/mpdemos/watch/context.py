@@ -160,6 +160,11 @@ class Watch(context.BaseContext):
         self._state = "over"
         self._recorder.close()  # or Windows could not remove its file
         shutil.rmtree(self._folder, ignore_errors=True)
+        if os.path.isdir(self._folder):  # there was no file descriptor for that: try without
+            with contextlib.suppress(OSError):
+                os.unlink(self._recorder.path)
+            with contextlib.suppress(OSError):
+                os.rmdir(self._folder)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
@@ -312,9 +317,9 @@ class Watch(context.BaseContext):
                     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
                 start()
             self._children.append(child)
-        detail = {"pid": child.pid, "name": child.name, "worker_of": child._worker_of}
-        self._recorder.note("starts", "", detail)
-        self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
+            detail = {"pid": child.pid, "name": child.name, "worker_of": child._worker_of}
+            self._recorder.note("starts", "", detail)
+            self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
 
     def _only_our_thread(self) -> bool:
         return self._name == "fork" and threading.active_count() == 2

@@ -53,10 +53,15 @@ class Recorder:
     def _forget(self) -> None:
         """Let the next record open a new file: this is another process now."""
         self._fd: int | None = None
-        self._torn = False
+        self._gap = b""  # what the next line begins with, if a record was lost
         self.process = ""
         self.in_wait = False
         self._threads = {thread.ident for thread in threading.enumerate()}
+
+    @property
+    def path(self) -> str:
+        """This process's file."""
+        return os.path.join(self.folder, self.process + ".jsonl")
 
     def open(self, name: str) -> None:
         """Start this process's file; ``name`` is the name that a reader of the record will see."""
@@ -64,7 +69,7 @@ class Recorder:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
         try:
-            self._fd = os.open(os.path.join(self.folder, self.process + ".jsonl"), _FLAGS, 0o600)
+            self._fd = os.open(self.path, _FLAGS, 0o600)
         except OSError as error:
             self._lose(error)  # the program being watched must not notice
         else:
@@ -100,25 +105,24 @@ class Recorder:
             resource.encode(),
             text.encode(),
         )
-        if self._torn:
-            line = b"\n" + line  # end the broken line first, so that it costs one record and not two
+        line = self._gap + line
         try:
             if os.write(self._fd, line) == len(line):
-                self._torn = False
+                self._gap = b""
             else:
-                self._torn = True
+                self._gap = b"\n"  # end the broken line first, so that it costs one record and not two
                 self.lost += 1
         except OSError as error:
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
-        """Count a record that could not be written, and break the last one: it tells readers of the gap."""
+        """Count a record that could not be written, and cut the end off the last line: readers know then."""
         self.lost += 1
         self.trouble = error
-        if self._fd is not None and not self._torn:
-            self._torn = True
+        if self._fd is not None and not self._gap:
+            self._gap = b"\n?\n"
             with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, max(0, os.fstat(self._fd).st_size - 2))
+                os.ftruncate(self._fd, max(0, os.fstat(self._fd).st_size - 1))
 
     def read(self) -> tuple[list[Record], int]:
         """All records of the block and how much could not be read, as `read` does.
@@ -218,9 +222,13 @@ def _read_file(path: str, room: int) -> Iterator[Record | None]:
         data = b"?"
     if not data or len(data) > room:  # a file is empty if not even its first line could be written
         yield None
-    for line in data[:room].split(b"\n"):
-        if line:
-            yield _record(process, line)
+    *lines, rest = data[:room].split(b"\n")
+    for line in filter(None, lines):
+        yield _record(process, line)
+    if rest:  # it is not whole, or what came after it could not be written
+        if record := _record(process, rest):
+            yield record
+        yield None
 
 
 def _record(process: str, line: bytes) -> Record | None:
