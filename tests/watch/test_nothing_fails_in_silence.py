@@ -17,6 +17,7 @@ from watchtools import (
     expire_when_last,
     posix_only,
     script,
+    wait_until,
 )
 
 from mpdemos import ChildFailed, Stuck, watch
@@ -117,7 +118,7 @@ def test_a_failure_is_noticed_however_the_parent_looks_at_its_child(notice):
             while child.is_alive():
                 time.sleep(0.001)
         elif notice == "close":
-            connection.wait([child.sentinel])
+            wait_until(lambda: child._popen.poll() is not None)  # its sentinel is ready a moment earlier
             child.close()
 
 
