@@ -107,6 +107,7 @@ def test_the_parent_is_seen_waiting_for_a_result():
     spans = [span for span in mp._told().spans if (span.kind, span.what) == ("wait", "result")]
     assert len(spans) == 1
     assert mp._told().lives[spans[0].process].is_parent
+    assert spans[0].end is not None, "it goes on with the result"
 
 
 @posix_only
