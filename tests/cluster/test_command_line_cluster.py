@@ -43,7 +43,9 @@ def end(processes):
             family += process.children(recursive=True)
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+            # The resource tracker ends by itself, when it has removed what the killed ones left.
+            if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                process.kill()
     _gone, alive = psutil.wait_procs(family, timeout=LIMIT)
     assert alive == []
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -166,9 +167,11 @@ def kernel():
     yield start
     for each in started:
         each.client.stop_channels()
-        each.manager.shutdown_kernel(now=True)
+        if each.manager.is_alive():
+            each.manager.shutdown_kernel()
         for process in each.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @pytest.mark.parametrize("kind", ["Lock", "Pool"])

@@ -192,6 +192,11 @@ class Running:
         return list(self.folder.glob("mpdemos-*"))
 
 
+def is_helper(process):
+    """Whether it ends by itself, when it has removed what the killed ones left."""
+    return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+
+
 @contextmanager
 def running(path, *arguments):
     run = Running(path, *arguments)
@@ -200,7 +205,8 @@ def running(path, *arguments):
     finally:
         for process in run.processes():
             with suppress(psutil.NoSuchProcess):
-                process.kill()
+                if not is_helper(process):
+                    process.kill()
         run._process.wait(PATIENCE)
         for stream in (run._process.stdout, run._process.stderr):
             stream.close()
