@@ -30,6 +30,7 @@ def test_a_lock_handed_around_is_held_by_one_at_a_time(method, kind):
     assert mp.most_at_once(lock) == 1
     happened = steps(mp, lock)
     assert len(happened) == 2 * 4 * 50
+    assert happened == sorted(happened, key=lambda event: event.seconds)
     for taken, given in zip(happened[::2], happened[1::2], strict=True):
         assert (taken.action, given.action) == ("acquired", "released")
         assert taken.process == given.process
