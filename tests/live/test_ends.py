@@ -61,6 +61,7 @@ def test_a_press_never_blocks(run):
     control._run.presses.put(lambda _control: held_up.wait())
     control.press("One more teller")
     control.press("Kill the holder")
+    assert len(control._children) == 3  # nothing is done here
     control.stop()
     control.start()
     assert control.running
