@@ -6,6 +6,7 @@ folder that MPDEMOS_SCREENSHOTS names.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -90,12 +91,30 @@ def browser():
         browser.close()
 
 
+# What RISE itself says on the console whenever it opens a notebook; no setting of ours changes it.
+SAID_BY_RISE = (
+    # It holds a JupyterLab of its own, 4.3, whose toolbar looks for its colours in a circle.
+    r"RangeError: Maximum call stack size exceeded",
+    # It looks for a style sheet of each notebook. There is none: rise.css is for all.
+    r"Refused to apply style from '\S+/notebooks/[\w-]+\.css' because its MIME type \('text/html'\)",
+    # The ipywidgets manager needs a console, which its JupyterLab does not have: live controls do not show.
+    r"Error: Shared module @jupyterlab/console doesn't exist in shared scope default",
+)
+
+
 @pytest.fixture
 def page(browser):
-    """A page of its own for each test, which may not raise a JavaScript error."""
+    """A page of its own for each test. Nothing may stand on its console as an error, but what RISE says."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.set_default_timeout(PATIENCE)
     errors = []
+
+    def told(message):
+        by_rise = "/rise/" in page.url and re.match("|".join(SAID_BY_RISE), message.text)
+        if message.type == "error" and not by_rise:
+            errors.append(message.text)
+
+    page.on("console", told)
     page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
     yield page
     page.close()

@@ -22,9 +22,13 @@ PRINTED_BY_A_CHILD = "from the child\n"  # in lesson 00; whether and where it sh
 
 PANEL = "window.jupyterapp.shell.currentWidget"
 READY = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-HAS_RUN = f"""() => {{
-    const cells = {PANEL}.content.model.toJSON().cells.filter(cell => cell.cell_type === 'code');
-    return {READY} && cells.every(cell => cell.execution_count !== null);
+IN_TIME = f"""(work => Promise.race([work, new Promise((_, fail) =>
+    setTimeout(() => fail(new Error('it does not end')), {PATIENCE}))]))"""
+RUN = f"""async numbers => {{
+    for (const number of numbers) {{
+        {PANEL}.content.activeCellIndex = number;
+        await window.jupyterapp.commands.execute('notebook:run-cell');
+    }}
 }}"""
 PICTURES = """[...document.querySelectorAll('.jp-OutputArea img[src^="data:image/svg"]')]"""
 
@@ -61,6 +65,16 @@ def joined(text):
 def execute(page, command, arguments="{}"):
     """A command of JupyterLab's, as its menus give it. Returns at once."""
     page.evaluate(f"void window.jupyterapp.commands.execute('{command}', {arguments})")
+
+
+def run_all(page):
+    """Run All, to its end."""
+    page.evaluate(f"{IN_TIME}(window.jupyterapp.commands.execute('notebook:run-all-cells'))")
+
+
+def run(page, numbers):
+    """Run these cells, one after the other, to the end of the last one."""
+    page.evaluate(f"{IN_TIME}(({RUN})({numbers}))")
 
 
 def cells(page):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from labtools import HAS_RUN, execute
+from labtools import run_all
 
 from mpdemos import live
 
@@ -59,8 +59,7 @@ def test_each_control_is_driven_by_clicks(notebook, page, opened, screenshots):
     assert stills.count() == len(KINDS)
     assert page.get_by_text("picture of an earlier run").count() == len(KINDS)
 
-    execute(page, "notebook:run-all-cells")
-    page.wait_for_function(HAS_RUN)
+    run_all(page)
     page.locator(".mpdemos-live").nth(len(KINDS) - 1).wait_for()
     drivers = {kind: Driver(page, number) for number, kind in enumerate(KINDS)}
     for kind, control in drivers.items():
