@@ -82,41 +82,39 @@ class Copy:
         began = time.monotonic()
         notebooks = any(test.endswith(".ipynb") for test in tests)
         options = ["-n0"] if notebooks else WITHOUT_NOTEBOOKS
-        process = subprocess.Popen(
-            # The path of a socket may have 108 characters, so no folder of pytest-of-somebody.
-            [sys.executable, *PYTEST, f"--basetemp={self.temporary / 'p'}", *options, *tests],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a mutant may signal its group
-        )
-        try:
-            told, _ = process.communicate(timeout=LIMIT)
-            verdict = "killed" if process.returncode else "survived"
-        except subprocess.TimeoutExpired:
-            verdict, told = "hangs", ""
-        finally:
-            self._end_all(process)
-            shutil.rmtree(self.temporary, ignore_errors=True)
+        with open(self.folder / "told", "w+", encoding="utf-8", errors="replace") as out:
+            process = subprocess.Popen(
+                # The path of a socket may have 108 characters, so no folder of pytest-of-somebody.
+                [sys.executable, *PYTEST, f"--basetemp={self.temporary / 'p'}", *options, *tests],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,  # no pipe: an orphan would keep it open
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a mutant may signal its group
+            )
+            verdict = "hangs"
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    verdict = "killed" if process.wait(LIMIT) else "survived"
+            finally:
+                self._end_all()
+                process.wait()
+                shutil.rmtree(self.temporary, ignore_errors=True)
+            out.seek(0)
+            told = out.read()
         if process.returncode in (4, 5):  # pytest was called wrongly, or found no test
             raise RuntimeError(f"pytest {' '.join(tests)}\n{told}")
         first = re.search(r"(?m)^(?:FAILED|ERROR) (.+?)(?: - |$)", told)
         name = first[1].rpartition("/")[2] if first else told.strip().rpartition("\n")[2]
         return Run(verdict, name, time.monotonic() - began, told)
 
-    def _end_all(self, pytest: subprocess.Popen[str]) -> None:
+    def _end_all(self) -> None:
         """What a mutant leaves behind goes with it."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get(TAG) == str(self.folder):
                     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-        assert pytest.stdout is not None
-        pytest.stdout.close()
-        pytest.wait()
 
     def try_out(self, mutant: Mutant) -> Run:
         path = self.folder / PACKAGE / mutant.file

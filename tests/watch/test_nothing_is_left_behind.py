@@ -4,6 +4,7 @@ The fixture `nothing_is_left` looks after every test of this folder; the tests h
 """
 
 import importlib
+import os
 import signal
 import threading
 import time
@@ -124,19 +125,38 @@ def test_what_cannot_be_read_keeps_nothing_from_being_put_away(monkeypatch, tmp_
 def test_no_file_stays_open():
     """On Windows an open file would keep its folder, too."""
     process = psutil.Process()
-    files = []
+    files, numbers = [], []
     for _ in range(3):
         with watch() as mp:
             mp.Lock().acquire()
             assert [file.path for file in process.open_files() if mp._folder in file.path]
         files.append([file.path for file in process.open_files() if mp._folder in file.path])
+        numbers.append(process.num_fds() if os.name == "posix" else 0)  # there psutil shows no removed file
     assert files == [[], [], []]
+    assert numbers == numbers[:1] * 3
 
 
 def test_a_process_that_never_started_is_no_trouble():
     with watch() as mp:
         mp.Process(target=watchworkers.nothing)
     assert started_pids(mp) == []
+
+
+def test_ctrl_c_waits_until_the_children_are_ended():
+    with pytest.raises(KeyboardInterrupt), watch() as mp:
+        started = mp.Event()
+        child = mp.Process(target=watchworkers.sleep_in, args=(started,))
+        child.start()
+        started.wait()
+        end_children = mp._end_children
+
+        def end_later():
+            signal.raise_signal(signal.SIGINT)
+            end_children()
+
+        mp._end_children = end_later
+        raise ValueError
+    assert gone(child.pid)
 
 
 # Signals to a whole program
