@@ -1,10 +1,13 @@
 """Whatever a learner's code does, the check ends, says something useful, and leaves nothing behind."""
 
+import json
 import multiprocessing
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -237,6 +240,30 @@ def tagged(tag):
         except psutil.Error:
             continue
     return found
+
+
+@pytest.mark.parametrize("kind", ["no JSON", "a list", "numbers", "a folder", "huge", "nothing"])
+def test_a_result_that_is_none_of_ours_is_not_believed(tmp_path, kind):
+    """An answer may write where the result is expected."""
+    examiner, path = object.__new__(checking._Examiner), tmp_path / "result.json"
+    examiner._path = path
+    good = json.dumps(dict.fromkeys(("reason", "svg", "told"), ""))
+    contents = {"no JSON": good[1:], "a list": "[]", "numbers": good.replace('""', "5")}
+    if kind == "a folder":
+        path.mkdir()
+    elif kind != "nothing":
+        path.write_text(contents.get(kind, good + " " * 5_000_000), encoding="utf-8")
+    assert examiner.result() is None
+
+
+def test_the_folder_of_a_trial_is_private_and_its_name_is_short():
+    """An address in it, as a manager has one, may have 103 letters on macOS; its temporary folder has 48."""
+    with checking._own_folder() as folder:
+        if os.name != "nt":
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        longest = 48 + len(str(folder).removeprefix(tempfile.gettempdir()))
+        assert longest + len("/pymp-xxxxxxxx/listener-xxxxxxxx") <= 103
+    assert not folder.exists()
 
 
 def test_an_answer_may_come_from_a_module_of_the_learners_own(tmp_path, monkeypatch):

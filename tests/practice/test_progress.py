@@ -51,6 +51,22 @@ def test_a_file_that_is_broken_counts_as_none(text):
     assert of("lock-1").right
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "endless", "huge"])
+def test_what_is_no_file_of_ours_is_not_read(kind):
+    folder().mkdir(parents=True)
+    path = folder() / "lock-1.json"
+    if kind == "FIFO":
+        os.mkfifo(path)  # to open it would wait for ever
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_text('{"right": true, "tries": []}' + " " * 5_000_000)
+    assert not of("lock-1").right
+
+
 def test_a_folder_that_cannot_be_made_costs_a_warning(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MPDEMOS_DATA", str(tmp_path / "file" / "below"))

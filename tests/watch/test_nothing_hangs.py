@@ -29,6 +29,7 @@ from watchtools import (
 )
 
 from mpdemos import Stuck, watch
+from mpdemos.watch import guard
 from mpdemos.watch.deadlock import nobody_can_go_on
 from mpdemos.watch.guard import Interrupted
 
@@ -578,6 +579,19 @@ def test_what_is_missing_in_a_torn_record_may_wake_somebody_up():
     story.note("MainProcess", "waits", "Event-1", "set")
     assert nobody_can_go_on(story.history())
     assert not nobody_can_go_on(story.history(torn=1))
+
+
+@pytest.mark.parametrize("portion", [2, 100])
+def test_any_number_of_things_is_waited_for(portion, monkeypatch):
+    """Windows waits for 63 things at a time, before Python 3.13."""
+    monkeypatch.setattr(guard, "_MOST_AT_ONCE", portion)
+    pipes = [multiprocessing.Pipe(duplex=False) for _ in range(5)]
+    readers = [reader for reader, _writer in pipes]
+    assert guard.wait_for_any(readers, 0.05) == []
+    pipes[4][1].send_bytes(b"x")
+    assert guard.wait_for_any(readers, None) == [readers[4]]
+    for end in (end for ends in pipes for end in ends):
+        end.close()
 
 
 def test_looking_for_a_deadlock_reaps_no_child():

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import IO, TYPE_CHECKING, Any
 
 from . import progress
 from .cells import ran_last
 from .exercise import Exercise, find, same_code
-from .folder import private_folder
+from .folder import private_folder, read_json
 from .verdict import NOT_ATTEMPTED, NOT_YET, RIGHT, Verdict
 
 if TYPE_CHECKING:
@@ -106,11 +107,8 @@ def methods() -> list[str]:
 
 
 def _tried(exercise: Exercise, answers: tuple[Any, ...], old: str) -> Verdict:
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory(dir=private_folder(), prefix="", ignore_cleanup_errors=True) as folder:
-        examiner = _Examiner(Path(folder))
+    with _own_folder() as folder:
+        examiner = _Examiner(folder)
         names = [[answer.__module__, answer.__qualname__] for answer in answers]
         seconds = exercise.limit * len(methods()) + _START_UP
         try:
@@ -123,6 +121,23 @@ def _tried(exercise: Exercise, answers: tuple[Any, ...], old: str) -> Verdict:
         return Verdict(exercise.name, NOT_YET, reason, printed=examiner.printed())
     state, reason = (NOT_YET, old + result["reason"]) if result["reason"] else (RIGHT, "Well done.")
     return Verdict(exercise.name, state, reason, result["svg"], result["told"], examiner.printed())
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A temporary folder for one trial; its name is short, for managers of the trial put addresses there."""
+    import shutil
+    from pathlib import Path
+
+    folder = Path(private_folder(), str(next(_trials)))
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_trials = count()
 
 
 class _Examiner:
@@ -207,8 +222,9 @@ class _Examiner:
 
     def result(self) -> dict[str, str] | None:
         """What the examiner wrote; None if it did not come to that."""
-        with suppress(OSError, ValueError):
-            found: dict[str, str] = json.loads(self._path.read_text(encoding="utf-8"))
+        found = read_json(self._path)
+        wanted = ("reason", "svg", "told")
+        if isinstance(found, dict) and all(isinstance(found.get(name), str) for name in wanted):
             return found
         return None
 

@@ -36,8 +36,10 @@ def folder() -> Path:
 
 def of(name: str) -> Done:
     """What is done of one exercise or question; nothing if its file cannot be read."""
-    with suppress(OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
-        kept = json.loads((folder() / f"{name}.json").read_text(encoding="utf-8"))
+    from .folder import read_json
+
+    kept = read_json(folder() / f"{name}.json")
+    with suppress(TypeError, LookupError):
         return Done(kept["right"] is True, [str(each) for each in kept["tries"]][:1000])
     return Done()
 

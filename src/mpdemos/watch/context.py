@@ -17,7 +17,7 @@ import time
 import weakref
 from collections.abc import Callable
 from itertools import count
-from multiprocessing import connection, context, process, util
+from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,6 @@ class Watch(context.BaseContext):
         from . import remover
 
         try:
-            remover.remove_at_the_end(util.get_temp_dir())  # the library's own: a killed kernel leaves it
             self._folder = remover.make_folder()
         except OSError as error:
             raise _cannot_record(error) from error
@@ -197,6 +196,8 @@ class Watch(context.BaseContext):
 
     def _let_finish(self) -> None:
         """Do what the end of a program does: shut down managers and pools, wait for the other children."""
+        from .guard import wait_for_any
+
         for manager in list(self._managers):
             manager.shutdown()
         for pool in list(self._pools):
@@ -209,7 +210,7 @@ class Watch(context.BaseContext):
             left = self._guard.left()
             if left == 0.0 or self._guard.asked_to_stop:
                 break
-            connection.wait(waiting, 0.1 if left is None else min(left, 0.1))
+            wait_for_any(waiting, 0.1 if left is None else min(left, 0.1))
             if left is not None and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _LOOK
                 if self._nobody_can_go_on(at_end=True):
@@ -348,8 +349,11 @@ class Watch(context.BaseContext):
                 if record.action == "exits":
                     return Failure(child.name, code, f"It called sys.exit({detail}).", "")
                 return Failure(child.name, code, detail["error"], detail["traceback"])
-        unknown = "What it noted of its end is lost." if torn or self._recorder.lost else ""
-        return Failure(child.name, code, unknown, "")
+        trouble = self._recorder.test() or self._recorder.trouble
+        if not (torn or trouble):
+            return Failure(child.name, code, "", "")
+        why = f": {trouble.strerror or trouble}" if trouble else ""
+        return Failure(child.name, code, f"What it noted of its end could not be written or read{why}.", "")
 
     # --- factories: the names and signatures of BaseContext ---------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -14,6 +15,23 @@ from typing import Any
 
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _AGAIN = 1.0  # seconds between two attempts to get the main thread out of whatever blocks it
+# Windows waits for 63 things at a time; since Python 3.13 the library asks in portions.
+_MOST_AT_ONCE = 60 if sys.platform == "win32" and sys.version_info < (3, 13) else sys.maxsize
+_PAUSE = 0.02  # seconds between two looks at all portions
+
+
+def wait_for_any(things: list[Any], timeout: float | None) -> list[Any]:
+    """`multiprocessing.connection.wait`, for any number of things."""
+    if len(things) <= _MOST_AT_ONCE:
+        return connection.wait(things, timeout)
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        for first in range(0, len(things), _MOST_AT_ONCE):
+            if ready := connection.wait(things[first : first + _MOST_AT_ONCE], 0):
+                return ready
+        if time.monotonic() >= deadline:
+            return []
+        time.sleep(_PAUSE)
 
 
 class Interrupted(BaseException):
@@ -104,7 +122,7 @@ class Guard:
         expired = False
         while True:
             left = max(0.0, self._next_look - time.monotonic()) if expired else self._until_next_look()
-            for ready in connection.wait([self._wake_reader, *self._sentinels], left):
+            for ready in wait_for_any([self._wake_reader, *self._sentinels], left):
                 if ready is not self._wake_reader:
                     self._exited(self._sentinels.pop(ready))
                 elif self._wake_reader.recv_bytes() == b"-":

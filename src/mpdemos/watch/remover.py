@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from multiprocessing import util
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 LABEL = "mpdemos-remover"  # in the command line of the process
 _REMOVE = """\
-import os, shutil, time
+import os, shutil, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 told = b""
 while not told.endswith(b"\\0\\0") and (more := os.read(0, 65536)):
     told += more
@@ -40,7 +42,8 @@ def make_folder() -> str:
     """
     import tempfile
 
-    folder = os.path.join(tempfile.gettempdir(), f"mpdemos-{os.urandom(8).hex()}")
+    # A short name: on macOS an address below it, as a manager has one, may have 103 letters in all.
+    folder = os.path.join(tempfile.gettempdir(), f"mpdemos-{os.urandom(4).hex()}")
     remove_at_the_end(folder)  # first: at no moment would a killed kernel leave it
     os.mkdir(folder, 0o700)
     return folder
@@ -58,7 +61,8 @@ def remove_at_the_end(folder: str) -> None:
     told = os.fsencode(folder) + b"\0"
     if not (_removers and _tell(_removers[-1], told)):
         _removers.append(_start())
-        _tell(_removers[-1], told)
+        library = os.fsencode(util.get_temp_dir())  # which a kernel that is killed would leave, too
+        _tell(_removers[-1], library + b"\0" + told)
 
 
 def _tell(remover: subprocess.Popen[bytes], told: bytes) -> bool:
@@ -71,7 +75,6 @@ def _tell(remover: subprocess.Popen[bytes], told: bytes) -> bool:
 
 def _start() -> subprocess.Popen[bytes]:
     import subprocess
-    from multiprocessing import util
 
     # After the finalizers of the library, which use its temporary folder.
     util.Finalize(None, end, exitpriority=-200)
@@ -81,7 +84,7 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # neither an interrupt of the kernel nor its last clean-up shall end it
+        start_new_session=True,  # neither its terminal nor the last clean-up of the kernel shall end it
     )
 
 
