@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,11 @@ def test_a_name_that_only_an_ordinary_cell_defines_is_refused():
         WorkerCells({"rate": 3}).run("", "def f(n):\n    return n * rate")
     WorkerCells({"rate": 3}).run("", "def f(n):\n    rate = 2\n    return n * rate")
     WorkerCells({"lock": 3}).run("", "def keep(a_lock):\n    global lock\n    lock = a_lock")
+
+
+def test_a_folder_that_somebody_removed_is_made_again():
+    shutil.rmtree(private_folder())
+    assert Path(private_folder()).is_dir()
 
 
 FOLDER_AND_WAIT = """

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from practicetools import (
     assert_refused,
@@ -6,6 +8,10 @@ from practicetools import (
     names,
     verdict_on,
 )
+
+from mpdemos import watch
+from mpdemos.practice.temptation import Diary, uses
+from mpdemos.practice.trial import NotYet, Trial
 
 WRONG = {
     "lock-1": {
@@ -227,3 +233,26 @@ def test_the_unlucky_moment_is_forced():
     """Without a lock nobody goes on before another one has begun too."""
     lines = verdict_on("lock-1", WRONG["lock-1"]["no lock"][0]).reason.partition("The diary: ")[2].split(", ")
     assert [line.split()[1].strip(".") for line in lines[:2]] == ["in", "in"]
+
+
+def test_who_releases_what_it_does_not_hold_is_still_seen_to_hold_it_later():
+    with watch() as mp:
+        lock = mp.Lock()
+        mp.label(till=lock)
+        diary = Diary(mp, lock)
+        with suppress(ValueError):
+            lock.release()
+        with lock:
+            diary.write("held")
+    assert [(use.what, use.hold) for use in uses(mp, "till")] == [("held", 1)]
+
+
+@pytest.mark.parametrize("draw", [True, False])
+def test_a_picture_is_shown_where_it_helps(draw):
+    trial = Trial((), "spawn", 10)
+    with trial.watch():
+        pass
+    trial.require(True, "all is well", draw=draw)
+    with pytest.raises(NotYet, match="look at it") as caught:
+        trial.require(False, "look at it", draw=draw)
+    assert caught.value.shown is (trial.last if draw else None)

@@ -181,6 +181,14 @@ def test_any_mixture_of_records_is_told_without_an_error():
         assert history.most_at_once("Lock-1") <= 20
 
 
+def test_a_join_is_told_by_the_name_of_the_process():
+    story = Story()
+    story.meet("p")
+    story.note("MainProcess", "waits", "", ["join", story.pids["p"]])
+    (event,) = [event for event in story.history().events() if event.action == "waits"]
+    assert (event.resource, event.detail) == ("p", ["join", "p"])
+
+
 # The wait-for graph, by hand
 
 

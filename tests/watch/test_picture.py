@@ -260,6 +260,17 @@ def test_what_a_dead_process_holds_stays_held():
     assert "killed" in shown
 
 
+def test_a_flag_is_up_when_something_is_set_and_down_when_it_is_cleared():
+    story = Story()
+    story.make("Event-1", "Event")
+    for action in ("set", "cleared"):
+        story.note("MainProcess", action, "Event-1")
+        story.now += 10_000
+    points = [e.get("points").split() for e in parsed(Timeline(story.history())).iter(f"{SVG}polygon")]
+    tip_is_below = [float(tip.partition(",")[2]) > float(base.partition(",")[2]) for tip, base, _ in points]
+    assert tip_is_below == [True, False]
+
+
 def test_an_arrow_points_from_the_sender_to_the_receiver():
     story = Story()
     story.meet("child")

@@ -142,7 +142,8 @@ def uses(mp: Watch, lock: str) -> list[Use]:
             inside[event.process] = inside.get(event.process, 0) + 1
             acquired[event.process] = acquired.get(event.process, 0) + 1
         elif event.resource == lock and event.action == "released":
-            inside[event.process] = inside.get(event.process, 0) - 1
+            # Not below 0: anybody may release a Lock, and a release may be refused.
+            inside[event.process] = max(0, inside.get(event.process, 0) - 1)
     return found
 
 
