@@ -75,6 +75,12 @@ def test_a_folder_that_cannot_be_made_costs_a_warning(monkeypatch, tmp_path):
     assert not of("lock-1").right
 
 
+def test_a_mark_stands_in_the_row_of_its_lesson():
+    lessons = progress().lessons
+    assert {"lock-1", "lock-a"} < set(lessons["02 Lock"])
+    assert all(name.startswith("lock-") for name in lessons["02 Lock"])
+
+
 def test_reset_forgets_one_or_all():
     for name in ("lock-1", "lock-2", "lock-a"):
         note_try(name, right=True, source="x")

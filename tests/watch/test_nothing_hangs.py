@@ -434,6 +434,7 @@ def test_a_pool_whose_worker_is_killed(method):
     text = stuck(lose, method=method)
     assert "MainProcess waits for a result from pool workers" in text
     assert "was running die_on_three when it ended: that task is lost" in text
+    assert "thread that receives results" not in text
 
 
 def test_a_pool_whose_initializer_fails():
@@ -662,6 +663,13 @@ def wake_by_end_of_file(mp):
         writer.close()
 
     return watchworkers.receive_until_end, (reader,), close
+
+
+def wake_by_task_done(mp):
+    jobs = mp.JoinableQueue()
+    jobs.put(1)
+    jobs.get()
+    return jobs.join, (), jobs.task_done
 
 
 WAKERS = [value for name, value in list(globals().items()) if name.startswith("wake_by_")]
