@@ -98,6 +98,12 @@ def test_classifiers_name_the_supported_pythons():
         assert f'"{python}"' in (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
 
 
+def test_the_audit_looks_at_every_pin():
+    audit = (ROOT / ".github" / "workflows" / "audit.yml").read_text(encoding="utf-8")
+    assert f"--requirement requirements/{LEVELS[-1]}.txt" in audit  # which holds all the others
+    assert f'python: ["{SUPPORTED[0]}", "{SUPPORTED[-1]}"]' in audit
+
+
 # The two commands
 
 
