@@ -117,6 +117,15 @@ def test_a_one_way_pipe_carries_any_size(method):
     assert routes(mp) == {("writer", "MainProcess"): 3}
 
 
+def test_the_end_of_a_pipe_is_noted_as_one():
+    with watch() as mp:
+        reader, writer = mp.Pipe(duplex=False)
+        writer.close()
+        with pytest.raises(EOFError):
+            reader.recv()
+    assert [event.action for event in mp.events if event.detail == ["receive", 0]] == ["waits", "end of file"]
+
+
 def test_a_connection_can_be_sent_through_a_connection():
     if sys.platform == "win32":
         pytest.skip("a pipe's handle is stolen by its receiver there")

@@ -263,7 +263,9 @@ def test_a_thread_of_the_program_may_still_help_at_the_end(method):
     with watch(method, limit=PATIENCE) as mp:
         gate = mp.Event()
         mp.Process(target=watchworkers.wait_for, args=(gate,), name="guest").start()
-        threading.Timer(1.0, gate.set).start()
+        timer = threading.Timer(1.0, gate.set)
+        timer.daemon = True  # set() would wait for ever for a guest that was killed
+        timer.start()
     assert "guest" in mp.explain()
 
 
@@ -702,7 +704,9 @@ def test_a_process_that_waits_for_an_unwatched_one_is_waited_for(method):
 def test_a_parent_that_waits_for_a_thread_of_its_own_is_waited_for():
     with watch(limit=30) as mp:
         event = mp.Event()
-        threading.Timer(1, event.set).start()
+        timer = threading.Timer(1, event.set)
+        timer.daemon = True
+        timer.start()
         assert event.wait() is True
 
 
