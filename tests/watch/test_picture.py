@@ -271,6 +271,17 @@ def test_a_flag_is_up_when_something_is_set_and_down_when_it_is_cleared():
     assert tip_is_below == [True, False]
 
 
+def test_no_flag_hides_the_word_of_another():
+    story = Story()
+    story.make("Event-1", "Event")
+    for action in ("set", "cleared"):
+        story.note("MainProcess", action, "Event-1")
+        story.now += 1000
+    svg = Timeline(story.history()).svg
+    assert svg.count("<polygon") == 2
+    assert svg.rindex("<polygon") < svg.index(">set</text>")
+
+
 def test_an_arrow_points_from_the_sender_to_the_receiver():
     story = Story()
     story.meet("child")

@@ -343,12 +343,14 @@ class _Drawing:
         if len(marks) < number:
             self.notes.append(f"Of {number} moments at which something was set, {len(marks)} are marked")
         free: dict[str, float] = {}  # where the next word has room
+        words = []
         for record in marks:
             x, y = self.x(record.time), self.y(record.process)
             yield _flag(x, y, record.action == "cleared", self.high(1))
             if x >= free.get(record.process, 0) and self.lane == _LANE:
                 free[record.process] = x + 10 + len(record.action) * _LETTER
-                yield _text(x + 5, y - 20, record.action, stroke="#ffffff", **_HALO)
+                words.append(_text(x + 5, y - 20, record.action, stroke="#ffffff", **_HALO))
+        yield from words  # above all flags, so that none hides a word
 
     def _spread(self, marks: list[Record], apart: float) -> list[Record]:
         """Those that are so many pixels away from the one before, in their lane."""
