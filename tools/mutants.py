@@ -11,6 +11,7 @@ that makes the tests hang for longer than their own limits is no more killed tha
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import queue
 import random
@@ -33,7 +34,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("src", "mpdemos")
-AT_ONCE = 2  # mutants; one that waits for ever costs time and no processor
+AT_ONCE = 4  # mutants; one that waits for ever costs time and no processor
 LIMIT = 400  # seconds: longer than any limit of the tests
 TAG = "MPDEMOS_MUTANT"  # in the environment of every process of a run
 PYTEST = ["-m", "pytest", "-x", "-q", "-rfE", "--tb=no", "--no-header", "-p", "no:cacheprovider"]
@@ -196,9 +197,8 @@ def sampled(number: int, seed: int) -> list[Mutant]:
 
 
 def _difference(whole: str, text: str) -> str:
-    pairs = zip(whole.splitlines(), text.splitlines(), strict=False)
-    old, new = next(((a.strip(), b.strip()) for a, b in pairs if a != b), ("", ""))
-    return f"{old}  ->  {new}"
+    lines = difflib.unified_diff(whole.splitlines(), text.splitlines(), n=0, lineterm="")
+    return "  ".join(f"{line[0]} {line[1:].strip()}" for line in list(lines)[3:])
 
 
 # --- the run ---------------------------------------------------------------------------------------------
