@@ -2,11 +2,12 @@
 
     python tools/faults.py --moments 200 --seed 1
 
-Each moment has a kernel of its own and one watched cell of a lesson. The cell runs once, to see how long it
-takes; it runs again, and the fault comes at a random moment of it. Then: the cell has to end within its limit
-and two seconds, by an error that names what happened or as if nothing had; what was recorded before the fault
-can be read; the kernel can go on; and two seconds later nothing is left. Needs the signals of POSIX; as root
-on Linux each kernel has a /dev/shm and a temporary folder of its own, small enough to fill.
+Each moment has a kernel of its own and one watched cell of a lesson. The cell runs twice, to see how long it
+takes; it runs again, and the fault comes at a random moment of it. One kernel in four is struck within the
+first second of its first run instead, when helpers start. Then the cell has to end within its limit and two
+seconds, by an error that names what happened or as if nothing had. What was recorded before the fault can be
+read, the kernel can go on, and two seconds later nothing is left. Needs the signals of POSIX; as root on
+Linux each kernel has a /dev/shm and a temporary folder of its own, small enough to fill.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from mpdemos.watch.remover import LABEL
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 5  # seconds of each watched block, in place of the lessons' 10 and 20
+COLD = 0.25  # of all kernels are struck in the first run of the cell
 GRACE = 2.0  # seconds: beyond the limit for the end of the cell, and then for all that shall disappear
 PATIENCE = 60.0  # seconds that a kernel may take to answer
 TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that a kernel starts
@@ -141,6 +143,7 @@ class Said:
     printed: str = ""
     error: str | None = ""
     seconds: float = 0.0
+    end: float = 0.0
 
 
 class Kernel:
@@ -194,7 +197,7 @@ class Kernel:
             except queue.Empty:
                 said.seconds = time.monotonic() - began
                 if not _runs(self.process):
-                    said.error = None
+                    said.error, said.end = None, time.monotonic()
                     return said
                 if said.seconds > patience:
                     said.error = f"it did not end within {patience:g} seconds"
@@ -212,7 +215,8 @@ class Kernel:
             elif kind == "error":
                 said.error = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"]))
             elif kind == "status" and content["execution_state"] == "idle":
-                said.seconds = time.monotonic() - began
+                said.end = time.monotonic()
+                said.seconds = said.end - began
                 return said
 
     def children(self) -> list[psutil.Process]:
@@ -428,6 +432,9 @@ class Fault:
     needs: str = "POSIX"
 
     def why_not(self) -> str:
+        """Why it cannot be tried here; empty if it can."""
+        if os.name == "nt":
+            return "needs the signals of POSIX"
         if self.needs == "root" and not IS_ROOT:
             return "needs root on Linux, for a small /dev/shm or temporary folder"
         if self.needs == "Linux" and sys.platform != "linux":
@@ -479,18 +486,20 @@ def attack(number: int, seed: int, faults: list[Fault], only: str = "") -> Outco
 
 def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: random.Random) -> Outcome:
     fault, broken = outcome.fault, outcome.broken
-    before = kernel.run(demo.before)
-    usual = kernel.run(demo.code)
-    if before.error or usual.error:
-        raise RuntimeError(f"{demo.name} fails without a fault: {before.error}{usual.error}")
-    moment = part * usual.seconds
-    outcome.what += f" at {moment:.3f} of {usual.seconds:.3f} s"
-    begun, recorded, undo = threading.Event(), {}, []
+    cold = dice.random() < COLD
+    runs = [kernel.run(code) for code in (demo.before, *[demo.code] * (0 if cold else 2))]
+    if any(run.error or run.error is None for run in runs):
+        raise RuntimeError(f"{demo.name} fails without a fault: {[run.error for run in runs]}")
+    usual = 1.0 if cold else runs[-1].seconds
+    moment = part * usual
+    outcome.what += f" at {moment:.3f} of {usual:.3f} s" + (", first run" if cold else "")
+    begun, recorded, undo, struck = threading.Event(), {}, [], []
 
     def strike() -> None:
         begun.wait(PATIENCE)
         time.sleep(moment)
         recorded.update(kernel.records())
+        struck.append(time.monotonic())
         undo.append(fault.do(kernel, dice))
 
     striking = threading.Thread(target=strike)
@@ -498,9 +507,14 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
     said = kernel.run(demo.code, begun)
     striking.join()
     ended = time.monotonic()
-    outcome.beyond = said.seconds - usual.seconds - LIMIT
+    late = said.end - struck[0]
+    outcome.beyond = said.seconds - usual - LIMIT
     if outcome.beyond > GRACE:
         broken.append(f"the cell ended {outcome.beyond:.1f} s beyond its limit")
+    if not said.error and late < 0:
+        outcome.ended = "too late"
+    elif fault.do is interrupt_kernel and not said.error and late > 0.1:
+        broken.append(f"the interrupt was lost: the cell ended {late:.3f} s later as if nothing had been")
     if said.error is None:
         outcome.ended = "kernel gone"
         if fault.do not in (kill_kernel, kill_server):
@@ -510,11 +524,13 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
             outcome.ended = "error"
             if not re.search(fault.said, said.error):
                 broken.append(f"the error does not name what happened:\n{said.error[-3000:]}")
-        elif not undo or undo[0] is None:
+        elif undo[0] is None:
             outcome.ended = "hit nobody"
         _look_at_the_living(kernel, outcome, ended, undo, recorded, demo)
         kernel.quit()
         ended = time.monotonic()
+    if fault.do in (kill_kernel, kill_server):
+        ended = struck[0]
     outcome.left += _left(kernel.left, ended, outcome)
     return outcome
 
@@ -597,7 +613,7 @@ def main() -> int:
     began = time.monotonic()
     show = lambda text: print(text, flush=True)  # noqa: E731
     outcomes = campaign(asked.only or range(asked.moments), asked.seed, asked.jobs, faults, show, asked.demo)
-    print(f"\n{'fault':32} tried  held  error  normal  gone  nobody  beyond limit  clean after  left")
+    print(f"\n{'fault':32} tried  held  error  normally  gone  late  nobody  beyond limit  clean after  left")
     for fault in faults:
         mine = [outcome for outcome in outcomes if outcome.fault is fault]
         ended = defaultdict(int)
@@ -606,11 +622,11 @@ def main() -> int:
         held = sum(not (outcome.broken or outcome.left) for outcome in mine)
         beyond = max([0.0, *(outcome.beyond for outcome in mine)])
         clean = max([0.0, *(outcome.clean for outcome in mine)])
-        print(
-            f"{fault.name:32} {len(mine):5} {held:5} {ended['error']:6} {ended['normally']:7} "
-            f"{ended['kernel gone']:5} {ended['hit nobody']:7} {beyond:11.1f} s {clean:10.1f} s "
-            f"{sum(len(outcome.left) for outcome in mine):5}"
-        )
+        ways = ("error", "normally", "kernel gone", "too late", "hit nobody")
+        counts = [len(mine), held, *(ended[way] for way in ways)]
+        left = sum(len(outcome.left) for outcome in mine)
+        row = "".join(f"{count:{width}}" for count, width in zip(counts, (6, 6, 7, 10, 6, 6, 8), strict=True))
+        print(f"{fault.name:32}{row} {beyond:11.1f} s {clean:10.1f} s {left:5}")
     print(f"{len(outcomes)} moments in {(time.monotonic() - began) / 60:.1f} minutes")
     return int(any(outcome.broken or outcome.left for outcome in outcomes))
 

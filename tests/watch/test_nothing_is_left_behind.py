@@ -299,6 +299,25 @@ def test_an_interrupt_while_a_child_starts_leaves_no_child(method, monkeypatch):
     assert "sleeper was ended by watch." in mp.explain()
 
 
+@posix_only
+def test_a_start_that_is_cut_short_leaves_no_child(monkeypatch):
+    popen = importlib.import_module("multiprocessing.popen_spawn_posix").Popen
+    launch = popen._launch
+
+    def cut_short(self, child):
+        launch(self, child)
+        pids.append(self.pid)
+        raise KeyboardInterrupt
+
+    pids = []
+    with pytest.raises(KeyboardInterrupt) as caught, watch("spawn") as mp:
+        monkeypatch.setattr(popen, "_launch", cut_short)
+        mp.Process(target=watchworkers.sleep_for_ever).start()
+    assert caught.value.__traceback__  # which would keep the pipes of the child open
+    wait_until(lambda: gone(pids[0]))
+    os.waitpid(pids[0], 0)
+
+
 FAMILY = """
 import watchworkers
 from mpdemos import watch

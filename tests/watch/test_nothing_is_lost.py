@@ -185,7 +185,8 @@ def test_an_error_says_that_the_folder_was_removed():
     with pytest.raises(ChildFailed) as caught, watch() as mp:
         shutil.rmtree(mp._folder)
         mp.Process(target=watchworkers.fail, name="writer").start()
-    assert "writer ended with exit code 1.\nWhat it noted of its end is lost." in str(caught.value)
+    lost = "What it noted of its end could not be written or read: No such file or directory."
+    assert f"writer ended with exit code 1.\n{lost}" in str(caught.value)
     assert caught.value.__notes__[0].startswith(
         "While this watched block ran, somebody removed the temporary"
     )

@@ -316,7 +316,11 @@ class Watch(context.BaseContext):
             with warnings.catch_warnings() if self._only_our_thread() else contextlib.nullcontext():
                 if self._only_our_thread():  # the guard must not earn the program a warning
                     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-                start()
+                try:
+                    start()
+                except BaseException as error:
+                    _let_go(error)
+                    raise
             self._children.append(child)
             detail = {"pid": child.pid, "name": child.name, "worker_of": child._worker_of}
             self._recorder.note("starts", "", detail)
@@ -584,6 +588,14 @@ def _cannot_record(error: OSError) -> OSError:
         advice = "close files, pipes and queues that are not used any more"
     told = f"watch keeps its record in a temporary folder and cannot make one ({error.strerror or error})"
     return OSError(error.errno, f"{told}; {advice}", error.filename)
+
+
+def _let_go(error: BaseException) -> None:
+    """Of a start that was cut short close the pipes: the child, if there is one, ends then."""
+    if not isinstance(error, Exception):
+        import traceback
+
+        traceback.clear_frames(error.__traceback__)
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

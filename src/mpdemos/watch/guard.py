@@ -14,6 +14,7 @@ from multiprocessing import connection
 from typing import Any
 
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
+_HOLD = 1.5  # seconds that the start of a child may hold back a signal
 _AGAIN = 1.0  # seconds between two attempts to get the main thread out of whatever blocks it
 # Windows waits for 63 things at a time; since Python 3.13 the library asks in portions.
 _MOST_AT_ONCE = 60 if sys.platform == "win32" and sys.version_info < (3, 13) else sys.maxsize
@@ -81,7 +82,7 @@ class Guard:
     def starting(self) -> Iterator[None]:
         """Hold back a signal while a child starts: it would leave a child that nobody knows of.
 
-        One signal only: a start that hangs shall be ended too.
+        Not for long: a start that hangs shall be ended too.
         """
         handler = self._handler
         if handler is None or threading.get_ident() != handler.thread:
@@ -92,8 +93,8 @@ class Guard:
             yield
         finally:
             handler.starting = 0
-            if handler.held:
-                handler.held = False
+            if handler.held_until:
+                handler.held_until = 0.0
                 signal.raise_signal(signal.SIGINT)
 
     def leave(self) -> None:
@@ -175,15 +176,17 @@ class _Handler:
         self.armed = False
         self.deferred = False
         self.starting = 0  # the process that is just starting a child; a forked child is another one
-        self.held = False
+        self.held_until = 0.0
         self.thread = threading.get_ident()
         self._guard = guard
         self._former: Any = signal.signal(signal.SIGINT, self)
 
     def __call__(self, number: int, frame: Any) -> None:
         leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
-        if self.starting == os.getpid() and not self.held:
-            self.held = True
+        if self.starting == os.getpid() and not self.held_until:
+            self.held_until = time.monotonic() + _HOLD
+        elif self.starting == os.getpid() and time.monotonic() < self.held_until:
+            pass
         elif self.armed:
             self.armed = False
             if not leaving:

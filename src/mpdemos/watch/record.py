@@ -124,6 +124,17 @@ class Recorder:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, max(0, os.fstat(self._fd).st_size - 1))
 
+    def test(self) -> OSError | None:
+        """Why no process can begin a record now; None if one can."""
+        path = os.path.join(self.folder, "test")
+        try:
+            with open(path, "wb") as file:
+                file.write(bytes(4096))
+            os.unlink(path)
+        except OSError as error:
+            return error
+        return None
+
     def read(self) -> tuple[list[Record], int]:
         """All records of the block and how much could not be read, as `read` does.
 

@@ -1,0 +1,25 @@
+"""Something breaks at a random moment of a demo, twice for each kind; `tools/faults.py` tries more."""
+
+import random
+
+import faults
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.name)
+def test_every_promise_holds(fault):
+    if reason := fault.why_not():
+        pytest.skip(reason)
+    told = []
+    outcomes = faults.campaign(range(2), random.randrange(1_000_000), faults=[fault], show=told.append)
+    assert told == []
+    assert len(outcomes) == 2
+
+
+def test_the_demos_are_the_watched_cells_of_the_lessons():
+    names = [demo.name for demo in faults.demos()]
+    assert {name[:2] for name in names} == {"02", "03", "04", "05", "06", "07", "08"}
+    for demo in faults.demos():
+        compile(demo.before + "\n" + demo.code, demo.name, "exec")
+        assert f"limit={faults.LIMIT}" in demo.code or "limit=" in demo.code
