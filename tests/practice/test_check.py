@@ -20,6 +20,7 @@ from mpdemos.practice import check, hint, progress, solution
 from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.examiner import examine
 from mpdemos.practice.exercise import Exercise, all_exercises
+from mpdemos.practice.verdict import Verdict
 
 checking = sys.modules["mpdemos.practice.check"]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs the signals of POSIX")
@@ -134,6 +135,16 @@ def test_a_picture_shows_what_happened():
     assert "guest-1" in verdict.told
     assert f'alt="{verdict.told[:20]}' in html
     assert "data:image/svg+xml;base64," in html
+
+
+def test_the_lines_of_a_reason_are_shown_as_they_are():
+    def shown(reason):
+        return Verdict("lock-1", "not yet", reason)._repr_mimebundle_()["text/html"]
+
+    assert "all of it" in shown("all of it")
+    assert "<pre>" not in shown("all of it")
+    assert "first" in shown("first\n  second\n  third")
+    assert "<pre>  second\n  third</pre>" in shown("first\n  second\n  third")
 
 
 def test_an_ordinary_cell_is_told_from_a_worker_cell():

@@ -159,7 +159,7 @@ def test_a_block_whose_record_somebody_writes_to_ends_as_ever():
 ACTIONS = sorted(
     {name.removeprefix("_on_").replace("_", " ") for name in vars(History) if name.startswith("_on_")}
     | {"process", "joined", "came through", "notified", "passed", "all done", "end of file", "result", "put"}
-    | {"cleared", "set", "notifies", "closed", "labels", "empty", "full", "no more tasks", "callback"}
+    | {"cleared", "set", "notifies", "closed", "empty", "full", "no more tasks", "callback"}
 )
 WORDS = ["", "Lock-1", "Queue-1", "Pipe-1", "Pool-1", "Barrier-1", "\ud800", "</svg>", "MainProcess"]
 DETAILS = [

@@ -114,9 +114,11 @@ def test_a_failure_is_noticed_however_the_parent_looks_at_its_child(notice):
         child.start()
         if notice == "join":
             child.join()
+            assert "exit code 3" in mp.explain()
         elif notice == "is_alive":
             while child.is_alive():
                 time.sleep(0.001)
+            assert "exit code 3" in mp.explain()
         elif notice == "close":
             wait_until(lambda: child._popen.poll() is not None)  # its sentinel is ready a moment earlier
             child.close()

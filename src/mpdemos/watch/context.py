@@ -514,9 +514,6 @@ class Watch(context.BaseContext):
             self._labels[key] = name
             if self._history is not None:
                 self._history.labels[key] = name
-        if self._state == "open":
-            for name, key in keys.items():
-                self._recorder.note("labels", key, name)
 
     @property
     def events(self) -> list[history.Event]:

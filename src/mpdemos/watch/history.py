@@ -101,7 +101,7 @@ _ENDS_ITS_DETAIL = {
     "no more tasks",
     "result",
 }
-_PRIVATE = {"process", "makes", "labels", "reaps", "sees the end of", "ended"}
+_PRIVATE = {"process", "makes", "reaps", "sees the end of", "ended"}
 
 
 class History:
@@ -338,7 +338,7 @@ class History:
 
     def _first_sight(self) -> int:
         """When the first child was there, or the parent first did anything but prepare and wait for it."""
-        prepares = {"process", "makes", "labels", "starts", "waits", "waits for now"}
+        prepares = {"process", "makes", "starts", "waits", "waits for now"}
         parent = self.parent()
         for record in self.records:
             if record.process != parent or record.action not in prepares:
