@@ -160,7 +160,7 @@ class Kernel:
             _mount(self.temp, "size=1m,nr_inodes=400")
             _mount(self.shm, "size=64m,nr_inodes=1000")
             inside = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/shm && exec "$@"', str(self.shm)]
-        self._shared = set(os.listdir(self.shm))
+        self._shared = set(_entries(self.shm))
         own = {TAG: str(self.folder), "TMPDIR": str(self.temp), "MPDEMOS_START_METHOD": method}
         own |= {"IPYTHONDIR": str(self.folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(self.folder)}
         self.client = BlockingKernelClient()
@@ -259,7 +259,7 @@ class Kernel:
     def left(self) -> list[str]:
         """What is there though the kernel is gone: processes, shared memory and semaphores, folders."""
         told = [f"process {' '.join(_command(process))[-90:]}" for process in self.processes()]
-        told += [f"/dev/shm/{name}" for name in _ours(set(os.listdir(self.shm)) - self._shared)]
+        told += [f"/dev/shm/{name}" for name in _ours(set(_entries(self.shm)) - self._shared)]
         if self.temp.exists():  # tmp…: a TemporaryDirectory of the cell itself
             told += [f"temporary {name}" for name in _ours(os.listdir(self.temp)) if name[:3] != "tmp"]
         return told
@@ -296,6 +296,10 @@ class ServedKernel(Kernel):
         file = str(self.folder / f"kernel-{made['id']}.json")
         found = _soon(lambda: [p for p in self.processes() if file in _command(p)], "no kernel")
         return found[0], file
+
+
+def _entries(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.exists() else []  # macOS shows no semaphore as a file
 
 
 def _mount(place: Path, options: str) -> None:
