@@ -173,8 +173,9 @@ def sampled(number: int, seed: int) -> list[Mutant]:
         if not get_operator(name).arguments()
         and not re.search("BitOr|Eq_Is", name)  # | stands in annotations
     }
-    lot, drawn = random.Random(seed), []
+    drawn = []
     for file, tests in the_list()["sample"].items():
+        lot = random.Random(f"{seed} {file}")  # of one file: a change in another one changes nothing here
         whole = (ROOT / PACKAGE / file).read_text(encoding="utf-8")
         nodes = list(ast_nodes(get_ast(whole)))
         places = defaultdict(list)
