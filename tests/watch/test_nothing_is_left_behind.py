@@ -251,15 +251,18 @@ def test_a_killed_program_without_children_leaves_no_folder(tmp_path, method, wh
 
 
 @posix_only
-def test_a_killed_remover_is_replaced():
+def test_a_killed_remover_is_replaced(monkeypatch):
     with watch():
         pass
     (first,) = remover._removers
     first.kill()
     first.wait()
+    told, tell = [], remover._tell
+    monkeypatch.setattr(remover, "_tell", lambda who, what: told.append(who) or tell(who, what))
     with watch():
         assert len(remover._removers) == 2
         assert remover._removers[-1].poll() is None
+        assert told == remover._removers  # the second one, when the first did not hear it
 
 
 FORKS = """
