@@ -113,6 +113,15 @@ def _needed(codes: list[str], wanted: set[str]) -> list[str]:
 # --- Kernels
 
 
+# When a cell failed, without the time that a busy machine takes to draw the traceback: that is IPython's.
+NOTE_END = """\
+def _note_end(*args, _show=get_ipython().showtraceback, **options):
+    global _ended
+    import time
+    _ended = time.monotonic()
+    _show(*args, **options)
+get_ipython().showtraceback = _note_end
+"""
 PROBE = """\
 def _probe():
     import gc, json
@@ -491,7 +500,7 @@ def attack(number: int, seed: int, faults: list[Fault], only: str = "") -> Outco
 def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: random.Random) -> Outcome:
     fault, broken = outcome.fault, outcome.broken
     cold = dice.random() < COLD
-    runs = [kernel.run(code) for code in (demo.before, *[demo.code] * (0 if cold else 2))]
+    runs = [kernel.run(code) for code in (NOTE_END, demo.before, *[demo.code] * (0 if cold else 2))]
     if any(run.error or run.error is None for run in runs):
         raise RuntimeError(f"{demo.name} fails without a fault: {[run.error for run in runs]}")
     usual = 1.0 if cold else runs[-1].seconds
@@ -512,7 +521,10 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
     striking.join()
     ended = time.monotonic()
     late = said.end - struck[0]
-    outcome.beyond = said.seconds - usual - LIMIT
+    seconds = said.seconds
+    if said.error and kernel.run("print(_ended)").printed:
+        seconds += float(kernel.run("print(_ended)").printed) - said.end
+    outcome.beyond = seconds - usual - LIMIT
     if outcome.beyond > GRACE:
         broken.append(f"the cell ended {outcome.beyond:.1f} s beyond its limit")
     if not said.error and late < 0:

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 from functools import partial
-from multiprocessing import sharedctypes, synchronize
+from multiprocessing import resource_tracker, sharedctypes, synchronize
 
 import pytest
 import watchworkers
@@ -246,6 +246,23 @@ def few_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for fd in taken:
             os.close(fd)
+
+
+@posix_only
+def test_a_semaphore_is_not_made_where_nobody_could_remove_it(monkeypatch):
+    """The library makes it first, and leaves it in the system if its tracker cannot start then."""
+
+    class NoTracker:
+        _fd = None
+
+        def ensure_running(self):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with watch("spawn") as mp, monkeypatch.context() as patch:
+        patch.setattr(resource_tracker, "_resource_tracker", NoTracker())
+        patch.setattr(synchronize._multiprocessing, "SemLock", lambda *args: pytest.fail("it was made"))
+        with pytest.raises(OSError, match="Too many open files"):
+            mp.Lock()
 
 
 def test_without_a_semaphore_the_error_says_so(monkeypatch):

@@ -450,7 +450,7 @@ class Watch(context.BaseContext):
 
     def _make(self, kind: str, size: int, make: Callable[..., Any], *args: Any) -> Any:
         if self._asked_by_library():
-            return _made(make, *args)
+            return self._made(make, *args)
         return self._trace_with(self._new_trace(kind, size), kind, make, *args)
 
     @staticmethod
@@ -466,7 +466,7 @@ class Watch(context.BaseContext):
         """Make a plain object and turn it into its traced kind."""
         from . import primitives
 
-        made = _made(make, *args)
+        made = self._made(make, *args)
         traced: Any = getattr(primitives, kind)
         for shadow in ("acquire", "release"):  # the C object's methods, which the original put there
             if issubclass(traced, primitives._TracedSemLock):
@@ -474,6 +474,20 @@ class Watch(context.BaseContext):
         made.__class__ = traced
         made._trace = trace
         return made
+
+    def _made(self, make: Callable[..., Any], *args: Any) -> Any:
+        """``make(*args)``; where no semaphore is left, the system says no more than that a disk is full."""
+        if os.name == "posix" and self._name != "fork":
+            from multiprocessing.resource_tracker import _resource_tracker
+
+            if _resource_tracker._fd is None:  # type: ignore[attr-defined]
+                _resource_tracker.ensure_running()  # a semaphore that it is not told of would stay
+        try:
+            return make(*args)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and not hasattr(error, "__notes__"):
+                error.add_note(_NO_SEMAPHORE)
+            raise
 
     def _new_trace(self, kind: str, size: int = 0) -> Trace:
         """A trace for a new object; ``size`` is its permits, parties or places, 0 if it has none."""
@@ -567,16 +581,6 @@ class Watch(context.BaseContext):
 
         records, torn = self._recorder.read()
         return History(records, began=self._began, labels=dict(self._labels), torn=torn + self._recorder.lost)
-
-
-def _made(make: Callable[..., Any], *args: Any) -> Any:
-    """``make(*args)``; where no semaphore is left, the system says no more than that a disk is full."""
-    try:
-        return make(*args)
-    except OSError as error:
-        if error.errno == errno.ENOSPC and not hasattr(error, "__notes__"):
-            error.add_note(_NO_SEMAPHORE)
-        raise
 
 
 def _cannot_record(error: OSError) -> OSError:
