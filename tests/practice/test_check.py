@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -70,7 +69,7 @@ def with_limit(name, seconds, monkeypatch):
     "number", ["SIGINT", "SIGKILL", "SIGSEGV", "SIGTERM", "SIGSTOP"]
 )  # Windows lacks two
 def test_a_worker_that_kills_or_stops_itself(number, monkeypatch):
-    with_limit("lock-1", 2, monkeypatch)
+    with_limit("lock-1", 8, monkeypatch)  # a busy machine needs some seconds to start three
     verdict = verdict_on("lock-1", stamping(f"import os, signal\nos.kill(os.getpid(), signal.{number})"))
     assert verdict.state == "not yet"
     assert "guest-1" in verdict.reason
