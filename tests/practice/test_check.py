@@ -188,6 +188,9 @@ def test_the_solution_shows_after_three_different_answers_or_a_right_one(capsys)
         verdict_on("lock-1", stamping(f"raise ValueError({number})"))
         solution("lock-1")
     assert "with lock:" in capsys.readouterr().out
+    checking.progress.note_try("lock-1", right=False, source="4")
+    solution("lock-1")
+    assert "with lock:" in capsys.readouterr().out
 
 
 def test_who_was_right_sees_the_solution(capsys):
