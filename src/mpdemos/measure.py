@@ -274,7 +274,7 @@ class _RawPipe:
     def receive(self) -> bytearray:
         rest = memoryview(self.room)
         while rest:
-            rest = rest[os.readv(self.reader.fileno(), [rest]) :]
+            rest = rest[os.readv(self.reader.fileno(), [rest]) :]  # type: ignore[attr-defined,unused-ignore]
         return self.room
 
 

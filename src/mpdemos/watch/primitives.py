@@ -340,7 +340,7 @@ if sys.platform == "win32":
     class PipeConnection(_TracedConnection, connection.PipeConnection):
         pass
 
-    reduction.register(PipeConnection, lambda end: _reduce(connection.reduce_pipe_connection, end))
+    reduction.register(PipeConnection, lambda end: _reduce(connection.reduce_pipe_connection, end))  # type: ignore[attr-defined]
     _traced_class[connection.PipeConnection] = PipeConnection
 
 
