@@ -51,6 +51,7 @@ def show(reveal, page, tmp_path):
     assert asked == []
 
 
+@pytest.mark.xdist_group("reveal.js")  # or two workers install it at once
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_slides_to_take_home_fit_the_screen_without_a_network(path, show, page, screenshots):
     show(path)
@@ -65,6 +66,7 @@ def test_slides_to_take_home_fit_the_screen_without_a_network(path, show, page, 
     assert min(page.evaluate(PICTURE_TEXT)) >= SMALLEST
 
 
+@pytest.mark.xdist_group("reveal.js")
 def test_the_speaker_sees_notes_and_the_class_sees_answers_late(show, page, tmp_path, monkeypatch):
     monkeypatch.setattr(slides, "notes", lambda path: {"Opening": "Ask the class."})
     new = nbformat.v4
