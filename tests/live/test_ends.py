@@ -202,18 +202,30 @@ def test_an_interrupt_ends_them_without_a_traceback(kind, kernel):
     assert it.run("import multiprocessing; print(multiprocessing.active_children())") == "[]\n"
 
 
-def test_a_program_that_ends_leaves_nothing(tmp_path):
+AT_WORK = """
+from mpdemos import live
+import time
+if __name__ == '__main__':
+    control = live.Pool()
+    control.start()
+    while 'busy' not in control.state: time.sleep(0.01)
+    control.press('Submit 4 tasks')
+"""
+STARTING = """
+from mpdemos import live
+import time
+if __name__ == '__main__':
+    control = live.Semaphore()
+    control.choose('workers', 6)
+    control.start()
+    while len(getattr(control, '_children', ())) < 3: time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("text", [AT_WORK, STARTING, STARTING], ids=["at work", "starting", "once more"])
+def test_a_program_that_ends_leaves_nothing(tmp_path, text):
     program = tmp_path / "program.py"
-    program.write_text(
-        "from mpdemos import live\n"
-        "import time\n"
-        "if __name__ == '__main__':\n"
-        "    control = live.Pool()\n"
-        "    control.start()\n"
-        "    while 'busy' not in control.state: time.sleep(0.01)\n"
-        "    control.press('Submit 4 tasks')\n",
-        encoding="utf-8",
-    )
+    program.write_text(text, encoding="utf-8")
     folder = tmp_path / "t"
     folder.mkdir()
     environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder)}
