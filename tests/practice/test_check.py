@@ -17,7 +17,7 @@ from practicetools import assert_refused, cell, verdict_on
 
 from mpdemos.practice import check, hint, progress, solution
 from mpdemos.practice.cells import WorkerCells
-from mpdemos.practice.examiner import examine
+from mpdemos.practice.examiner import _shortened, examine
 from mpdemos.practice.exercise import Exercise, all_exercises
 from mpdemos.practice.verdict import Verdict
 
@@ -126,6 +126,12 @@ def test_lines_are_those_of_the_cell_and_no_frame_is_ours():
     reason = verdict_on("lock-1", stamping("raise ValueError('no ink')")).reason
     assert "Your worker cell, line 4, in stamp" in reason
     assert "mpdemos" not in reason
+
+
+def test_a_long_traceback_is_cut_and_says_so():
+    lines = [str(number) for number in range(25)]
+    assert _shortened("\n".join(lines[:24])).split("\n") == lines[:24]
+    assert _shortened("\n".join(lines)).split("\n") == [*lines[:12], "  … 1 more lines …", *lines[-12:]]
 
 
 def test_a_picture_shows_what_happened():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import stat
 
 import platformdirs
@@ -64,6 +65,16 @@ def test_what_is_no_file_of_ours_is_not_read(kind):
         path.symlink_to("/dev/zero")
     else:
         path.write_text('{"right": true, "tries": []}' + " " * 5_000_000)
+    assert not of("lock-1").right
+
+
+def test_a_file_that_cannot_be_read_counts_as_none(monkeypatch):
+    note_try("lock-1", right=True, source="x")
+
+    def read_text(self, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "read_text", read_text)
     assert not of("lock-1").right
 
 

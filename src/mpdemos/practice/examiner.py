@@ -120,8 +120,7 @@ def _learners(where: TracebackType | None) -> TracebackType | None:
 
 
 def _shortened(text: str) -> str:
-    """A traceback as a learner reads it: of the lines in files, those of the worker cell, and not "
-    "too many."""
+    """A traceback as a learner reads it: of the lines in files, those of the worker cell; not too many."""
     text = _CELL.sub(r"Your worker cell, line \1", text)
     text = (_FRAME if "Your worker cell" in text else _OUR_FRAME).sub("", text)
     lines = text.rstrip().splitlines()

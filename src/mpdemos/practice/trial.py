@@ -10,8 +10,7 @@ from ..watch import Watch, watch
 
 
 class NotYet(Exception):
-    """The answer is not right yet: ``reason`` says why and what to do, ``shown`` is the block to "
-    "draw, if any."""
+    """The answer is not right yet: ``reason`` says why and what to do, ``shown`` is the block to draw."""
 
     def __init__(self, reason: str, shown: Watch | None = None) -> None:
         super().__init__(reason)
