@@ -24,7 +24,7 @@ import tempfile
 import time
 import tomllib
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -212,9 +212,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the lot")
     asked = parser.parse_args()
     mutants = hand_written(asked.words) if asked.sample is None else sampled(asked.sample, asked.seed)
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # in the background it is ignored, by the tests too
+    # A program that runs in the background ignores SIGINT, and so would the tests that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began, survivors = time.monotonic(), []
     copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="mut-", ignore_cleanup_errors=True) as folder:
@@ -235,12 +234,18 @@ def main() -> int:
                     print(f"{run.told}\nThe tests are not green as they are: {run.first or 'they hang'}.")
                     return 1
             print(f"{len(mutants)} mutants; without them the tests are green.", flush=True)
-            for mutant, run in zip(mutants, pool.map(work, mutants), strict=True):
-                where = f"{mutant.file}:{mutant.line}"
-                by = f"  < {run.first}" if run.verdict == "killed" else ""
-                print(f"{run.verdict:8} {run.seconds:5.1f} s  {where}  {mutant.breaks}{by}", flush=True)
-                if run.verdict != "killed":
-                    survivors.append(mutant)
+            jobs = {pool.submit(work, mutant): mutant for mutant in mutants}
+            try:
+                for job in as_completed(jobs):
+                    mutant, run = jobs[job], job.result()
+                    where = f"{mutant.file}:{mutant.line}"
+                    by = f"  < {run.first}" if run.verdict == "killed" else ""
+                    print(f"{run.verdict:8} {run.seconds:5.1f} s  {where}  {mutant.breaks}{by}", flush=True)
+                    if run.verdict != "killed":
+                        survivors.append(mutant)
+            except BaseException:  # Ctrl-C, or pytest was called wrongly
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     print(
         f"{len(mutants)} mutants: {len(mutants) - len(survivors)} killed, {len(survivors)} not, "
         f"in {time.monotonic() - began:.0f} s."
