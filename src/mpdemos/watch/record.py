@@ -256,7 +256,7 @@ def _record(process: str, line: bytes) -> Record | None:
 
 
 def _is_detail(action: str, detail: Any) -> bool:
-    return _fits(detail, _DETAILS.get(action, (None, str, int, [str, int])))
+    return _fits(detail, _DETAILS.get(action, (None, str, int, [(str, int), int])))
 
 
 def _fits(value: Any, shape: Any) -> bool:
