@@ -85,6 +85,15 @@ def test_a_cell_that_is_run_again_starts_afresh():
     assert namespace["seen"] == []
 
 
+def test_an_edited_cell_does_not_come_back_in_its_old_state(tmp_path):
+    cells, path = WorkerCells({}), tmp_path / "loaded"
+    cells.run("", "x = 1")
+    for state in ("old", "new"):
+        cells.run("", f"with open({str(path)!r}, 'a') as file: file.write(f'{state}{{x}} ')\ndef f(): pass")
+    cells.run("", "x = 2")  # loads who uses x
+    assert path.read_text() == "old1 new1 new2 "
+
+
 def test_a_variable_of_the_notebook_that_was_made_since_is_kept():
     namespace = {}
     cells = WorkerCells(namespace)

@@ -237,12 +237,14 @@ def test_the_unlucky_moment_is_forced():
 
 def test_who_releases_what_it_does_not_hold_is_still_seen_to_hold_it_later():
     with watch() as mp:
-        lock = mp.Lock()
+        lock, another = mp.Lock(), mp.Lock()
         mp.label(till=lock)
         diary = Diary(mp, lock)
         with suppress(ValueError):
             lock.release()
         with lock:
+            with another:
+                pass
             diary.write("held")
     assert [(use.what, use.hold) for use in uses(mp, "till")] == [("held", 1)]
 

@@ -108,6 +108,16 @@ def test_an_event_a_condition_and_a_barrier():
     assert "barrier line: 1 of 1 wait passed." in told
 
 
+def test_a_notification_tells_how_many_it_is_for():
+    with watch() as mp:
+        condition = mp.Condition()
+        with condition:
+            condition.notify()
+            condition.notify(2)
+            condition.notify_all()
+    assert [event.detail for event in mp.events if event.action == "notifies"] == [1, 2, "all"]
+
+
 def test_what_was_made_and_not_used_is_not_told():
     with watch() as mp:
         for make in (mp.Lock, mp.RLock, mp.Event, mp.Condition, mp.Queue, mp.Pipe, mp.SimpleQueue):

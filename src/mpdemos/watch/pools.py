@@ -24,8 +24,6 @@ class _Box:
         self._trace, self._queue = trace, queue
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("_trace", "_queue"):
-            raise AttributeError(name)
         return getattr(self._queue, name)
 
 
