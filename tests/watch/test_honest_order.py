@@ -106,6 +106,18 @@ def test_a_release_that_is_refused_did_not_happen():
     assert "Never released" not in mp.explain()
 
 
+def test_a_release_that_is_refused_takes_nothing_else_back():
+    story = Story()
+    story.make("RLock-1", "RLock", 1)
+    story.meet("a")
+    story.note("a", "waits", "Event-1", "set")
+    story.note("a", "came through", "Event-1", "set")
+    for action in ("acquired", "released", "not released"):
+        story.note("a", action, "RLock-1")
+    spans = [(span.kind, span.end is None) for span in story.history().spans]
+    assert spans == [("wait", False), ("hold", True)]
+
+
 # What would be seen if a lock were wrong, or stamped wrongly
 
 
