@@ -153,6 +153,16 @@ def test_a_block_whose_record_somebody_writes_to_ends_as_ever():
     assert "Lock-1 was acquired 1 time" in mp.explain()
 
 
+def test_a_file_that_cannot_be_opened_is_told_of(tmp_path, monkeypatch):
+    (tmp_path / "100-1.jsonl").write_bytes(b'[1,"","set","Event-1",null]\n')
+
+    def no_descriptor(*args):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(record, "open", no_descriptor, raising=False)
+    assert read(str(tmp_path)) == ([], 1)
+
+
 # At random: the same on every run, for the seed is given
 
 
