@@ -40,6 +40,7 @@ def times_as_fast(ways, quick, slow, gate):
 # The ratios
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "gate"), [("Pool", 0.75), ("Dask", 0.6)])
 def test_long_tasks_come_near_the_ceiling(ctx, engine, gate):
     if engine == "Dask":
@@ -48,6 +49,7 @@ def test_long_tasks_come_near_the_ceiling(ctx, engine, gate):
         assert times_as_fast(ways, engine, "ceiling", gate) >= gate
 
 
+@pytest.mark.slow
 def test_tiny_tasks_want_chunks_and_without_them_a_loop_is_faster(ctx):
     names = ["serial", "Pool", "Pool, chunksize=1"]
     with measure.maps(tasks.is_prime, TINY, names, workers=2, ctx=ctx) as ways:
@@ -55,6 +57,7 @@ def test_tiny_tasks_want_chunks_and_without_them_a_loop_is_faster(ctx):
         assert times_as_fast(ways, "serial", "Pool, chunksize=1", 1) > 1
 
 
+@pytest.mark.slow
 def test_shared_memory_beats_a_queue(ctx):
     with measure.messages(64_000_000, ["Queue", "shared memory"], times=1, ctx=ctx) as ways:
         assert times_as_fast(ways, "shared memory", "Queue", 5) >= 5

@@ -2,11 +2,14 @@
 
 import importlib
 import multiprocessing
+import sys
 import time
 from multiprocessing import resource_tracker
+from unittest import mock
 
 import psutil
 
+from mpdemos import start_method
 from mpdemos.practice import check
 from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.exercise import all_exercises, find
@@ -43,8 +46,14 @@ def assert_starts_unattempted_and_has_a_solution(name):
 
 
 def assert_refused(name, source, reason):
-    """The answer is refused, and the learner is told this reason; a picture needs its words."""
-    verdict = verdict_on(name, source)
+    """The answer is refused, and the learner is told this reason; a picture needs its words.
+
+    Under MPDEMOS_START_METHOD=forkserver it is tried that way first. Not so under fork: with the ends of
+    pipes that a child inherits there, some answers are refused for another reason.
+    """
+    methods = ["forkserver", "spawn"] if start_method() == "forkserver" else ["spawn"]
+    with mock.patch.object(sys.modules[check.__module__], "methods", return_value=methods):
+        verdict = verdict_on(name, source)
     assert verdict.state == "not yet", verdict
     assert reason in verdict.reason, verdict
     assert bool(verdict.svg) == bool(verdict.told)

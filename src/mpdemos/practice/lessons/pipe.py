@@ -221,6 +221,7 @@ def swap(trial: Trial) -> None:
         mp = _all_pairs(trial)
     except Stuck as stuck:
         assert trial.last is not None
+        _require_that_threads_were_awaited(trial, trial.last)
         doing = {(event.thread != "", event.detail[0]) for event in trial.last.events if _is_wait(event)}
         trial.require(
             doing != {(False, "receive")},
@@ -241,6 +242,10 @@ def swap(trial: Trial) -> None:
     for event in mp.events:
         if event.action == "swaps wrongly":
             trial.require(False, f"{event.process} called swap: {event.detail}")
+    _require_that_threads_were_awaited(trial, mp)
+
+
+def _require_that_threads_were_awaited(trial: Trial, mp: Watch) -> None:
     for event in mp.events:
         trial.require(
             event.action != "leaves early",
@@ -271,9 +276,12 @@ def _load(number: int) -> bytes:
 
 def _exchange(swap: Any, recorder: Any, number: int, lines: dict[int, Any]) -> None:
     for other, line in lines.items():
-        returned = threading.Event()
-        _let_send_last(line, recorder, returned)
+        sent, returned = threading.Event(), threading.Event()
+        _let_send_last(line, recorder, sent, returned)
+        before = set(threading.enumerate())
         got = swap(line, _load(number))
+        if not sent.is_set() and set(threading.enumerate()) - before:
+            recorder.note("leaves early")
         returned.set()
         if got != _load(other):
             told = f"its partner sent {_described(_load(other))}, and swap returned {_described(got)}."
@@ -286,12 +294,13 @@ def _described(data: Any) -> str:
     return f"{len(data)} bytes" if isinstance(data, bytes) else f"{data!r:.60}"
 
 
-def _let_send_last(line: Any, recorder: Any, returned: threading.Event) -> None:
+def _let_send_last(line: Any, recorder: Any, sent: threading.Event, returned: threading.Event) -> None:
     """Let a thread's send last until the main thread waits for it, or has gone on without waiting."""
     send = line._send_bytes
 
     def last(data: Any) -> None:
         send(data)
+        sent.set()
         if threading.current_thread() is threading.main_thread():
             return
         deadline = time.monotonic() + _BUSY
