@@ -22,6 +22,10 @@ import pytest
 from labtools import CHROMIUM, IS_ROOT, PATIENCE, READY, ROOT, TAG, end_kernels, idle, wait_until
 
 QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},  # or only what is on the screen is in the page
+    "docmanager-extension/plugin": {"autosave": False},  # or the next test finds what a long one has run
+}
 MAKE_LAB = """\
 import sys
 sys.path.insert(0, "tools")
@@ -41,10 +45,10 @@ def lab(tmp_path_factory):
     for name in ("notebooks", "tools"):
         ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
         shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
-    settings = checkout / ".jupyter/lab/lab/user-settings/@jupyterlab/notebook-extension"
-    settings.mkdir(parents=True)
-    all_cells = {"windowingMode": "none"}  # or only what is on the screen is in the page
-    (settings / "tracker.jupyterlab-settings").write_text(json.dumps(all_cells), encoding="utf-8")
+    for plugin, setting in SETTINGS.items():
+        kept = checkout / f".jupyter/lab/lab/user-settings/@jupyterlab/{plugin}.jupyterlab-settings"
+        kept.parent.mkdir(parents=True)
+        kept.write_text(json.dumps(setting), encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
