@@ -112,7 +112,7 @@ def test_all(arguments):
 
 def test_browser(arguments):
     environment("browser")
-    become([PYTHON, "-m", "pytest", "-n0", os.path.join("tests", "browser")] + arguments)
+    become([PYTHON, "-m", "pytest", "-n2", "--dist=loadgroup", os.path.join("tests", "browser")] + arguments)
 
 
 def lint(_=()):
