@@ -249,12 +249,12 @@ def test_who_releases_what_it_does_not_hold_is_still_seen_to_hold_it_later():
     assert [(use.what, use.hold) for use in uses(mp, "till")] == [("held", 1)]
 
 
-@pytest.mark.parametrize("draw", [True, False])
+@pytest.mark.parametrize("draw", [{}, {"draw": True}, {"draw": False}], ids=str)
 def test_a_picture_is_shown_where_it_helps(draw):
     trial = Trial((), "spawn", 10)
     with trial.watch():
         pass
-    trial.require(True, "all is well", draw=draw)
+    trial.require(True, "all is well", **draw)
     with pytest.raises(NotYet, match="look at it") as caught:
-        trial.require(False, "look at it", draw=draw)
-    assert caught.value.shown is (trial.last if draw else None)
+        trial.require(False, "look at it", **draw)
+    assert caught.value.shown is (trial.last if draw.get("draw", True) else None)

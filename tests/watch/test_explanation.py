@@ -151,6 +151,15 @@ def test_a_reused_pid_is_another_process():
     assert [history.lives[k].name for k in history.order()] == ["MainProcess", "first", "second"]
 
 
+def test_a_child_with_a_lower_pid_is_no_parent():
+    story = Story()
+    story.pids["p"] = 10
+    story.note("MainProcess", "starts", detail={"pid": 10, "name": "p", "worker_of": ""})
+    story.note("p", "process", detail={"name": "p", "pid": 10, "parent": 100})
+    story.end("p")
+    assert explain(story.history()) == "MainProcess started 1 process: p.\nIt ended with exit code 0."
+
+
 def test_a_child_may_be_heard_before_its_parent_says_that_it_started_it():
     story = Story()
     story.meet("p")
