@@ -222,15 +222,16 @@ if __name__ == '__main__':
 """
 
 
-@pytest.mark.parametrize("text", [AT_WORK, STARTING, STARTING], ids=["at work", "starting", "once more"])
-def test_a_program_that_ends_leaves_nothing(tmp_path, text):
+@pytest.mark.parametrize(("text", "times"), [(AT_WORK, 1), (STARTING, 2)], ids=["at work", "starting"])
+def test_a_program_that_ends_leaves_nothing(tmp_path, text, times):
     program = tmp_path / "program.py"
     program.write_text(text, encoding="utf-8")
     folder = tmp_path / "t"
     folder.mkdir()
     environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder)}
-    done = subprocess.run(
-        [sys.executable, str(program)], env=environment, timeout=PATIENCE, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert list(folder.glob("mpdemos-*")) == []
+    for _ in range(times):
+        done = subprocess.run(
+            [sys.executable, str(program)], env=environment, timeout=PATIENCE, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert list(folder.glob("mpdemos-*")) == []
