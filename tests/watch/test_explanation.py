@@ -151,6 +151,20 @@ def test_a_reused_pid_is_another_process():
     assert [history.lives[k].name for k in history.order()] == ["MainProcess", "first", "second"]
 
 
+def test_of_many_endings_and_objects_it_is_told_how_many_more_there_are():
+    story = Story()
+    for number in range(57):
+        story.meet(f"p{number}")
+        story.end(f"p{number}", 3)
+    for number in range(61):
+        story.make(f"Event-{number}", "Event")
+        story.note("MainProcess", "set", f"Event-{number}")
+    told = explain(story.history()).splitlines()
+    assert len(told) == 1 + 50 + 1 + 50 + 1
+    assert told[51] == "7 more did not end by themselves with exit code 0."
+    assert told[102] == "11 more objects were used."
+
+
 def test_a_child_with_a_lower_pid_is_no_parent():
     story = Story()
     story.pids["p"] = 10
