@@ -65,6 +65,11 @@ def test_it_says_what_every_process_can_use():
     assert WorkerCells({}).run("", "pass") == "Every process can now use: nothing, the cell defines no name."
 
 
+def test_a_name_that_a_function_makes_is_told_too():
+    told = WorkerCells({}).run("", "def f():\n    global made\n    made = 1\nf()")
+    assert told == "Every process can now use: f, made."
+
+
 def test_a_cell_uses_names_of_earlier_cells_and_their_newest_state():
     namespace = {}
     cells = WorkerCells(namespace)

@@ -1,5 +1,6 @@
 """The sentences: what a history is told as, whether it was recorded or made by hand."""
 
+import os
 import random
 
 import pytest
@@ -59,6 +60,8 @@ def test_how_a_process_ended(exitcode, sentence):
 def test_exit_codes_in_words():
     assert how_it_ended(None) == "was still running"
     assert how_it_ended(0) == "ended with exit code 0"
+    assert how_it_ended(-2) == "was killed by SIGINT (exit code -2)"
+    assert os.name == "nt" or how_it_ended(-1) == "was killed by SIGHUP (exit code -1)"
     assert how_it_ended(-200) == "was killed by signal 200"
 
 

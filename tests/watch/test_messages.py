@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from multiprocessing import process
 
 import pytest
 import watchworkers
@@ -155,6 +156,20 @@ def test_a_full_and_an_empty_queue_show_as_waiting():
     ]
     assert ("producer", "put") in waits
     assert ("MainProcess", "get") in waits
+
+
+def test_a_join_that_is_interrupted_is_given_up(monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with watch() as mp:
+        (child,) = start_all(mp, ("child", watchworkers.nothing, ()))
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(process.BaseProcess, "join", interrupted)
+            child.join()
+        child.join()
+    joins = [event.action for event in mp.events if event.detail == ["join", "child"]]
+    assert joins[:2] == ["waits", "gave up"]
 
 
 # By hand

@@ -159,6 +159,17 @@ def test_ctrl_c_waits_until_the_children_are_ended():
     assert gone(child.pid)
 
 
+def test_a_handler_of_the_program_hears_ctrl_c():
+    heard = []
+    former = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        with watch():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert heard == [signal.SIGINT]
+
+
 # Signals to a whole program
 
 PROGRAM = """

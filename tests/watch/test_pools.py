@@ -6,6 +6,7 @@ import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import connection
 
 import pytest
@@ -50,8 +51,9 @@ def test_tasks_chunks_and_workers(method):
         (lambda pool: sorted(pool.imap_unordered(watchworkers.square, [3, 2])), [4, 9], [("square", 1)] * 2),
         (lambda pool: pool.imap(watchworkers.square, [5]).next(timeout=30), 25, [("square", 1)]),
         (lambda pool: pool.map(watchworkers.square, []), [], []),
+        (lambda pool: pool.apply(partial(pow, 2), (3,)), 8, [(repr(partial(pow, 2)), 1)]),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_every_way_to_ask_a_pool(call, expected, noted):
     with multiprocessing.get_context("spawn").Pool(1) as plain:
