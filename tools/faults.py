@@ -612,6 +612,8 @@ def campaign(moments, seed: int, jobs: int = 2, faults: list[Fault] = FAULTS, sh
     def attempt(number: int) -> None:
         outcome = attack(number, seed, possible, only)
         outcomes.append(outcome)
+        if len(outcomes) % 20 == 0:
+            print(f"{len(outcomes)} moments", file=sys.stderr, flush=True)
         for trouble in outcome.broken + [f"left: {thing}" for thing in outcome.left]:
             show(f"--- seed {seed}, moment {number}: {outcome.fault.name}, {outcome.what}\n{trouble}")
 

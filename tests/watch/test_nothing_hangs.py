@@ -195,6 +195,19 @@ def test_the_limit_in_another_thread_ends_the_children(method):
     assert len(raised) == 1
 
 
+def test_a_limit_that_is_reached_before_the_block_begins(monkeypatch):
+    """As on a machine that is busy."""
+    start_thread = threading.Thread.start
+
+    def start_and_fall_asleep(self):
+        start_thread(self)
+        time.sleep(2 * LIMIT)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_fall_asleep)
+    with pytest.raises(Stuck, match=r"within its limit of 0\.4 seconds"), watch(limit=LIMIT) as mp:
+        block_in_event(mp)
+
+
 @posix_only
 def test_the_limit_ends_a_start_that_hangs(monkeypatch):
     """A signal waits until a child is started; one only."""

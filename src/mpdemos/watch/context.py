@@ -152,6 +152,7 @@ class Watch(context.BaseContext):
             self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on, self._end_running
         )
         self._guard.leaving_code = Watch.__exit__.__code__
+        self._guard.start()
 
     def _remove_record(self) -> None:
         import shutil

@@ -65,6 +65,9 @@ class Guard:
         self._wake_reader, self._wake = connection.Pipe(duplex=False)
         self._handler: _Handler | None = None
         self._thread = threading.Thread(target=self._run, name="mpdemos-guard", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. It may find at once that the limit is reached, on a machine that is busy."""
         self._thread.start()
         if threading.current_thread() is threading.main_thread():
             self._handler = _Handler(self)  # last: whatever fails before leaves SIGINT as it was
