@@ -42,6 +42,7 @@ from mpdemos.watch.remover import LABEL
 ROOT = Path(__file__).parent.parent
 LIMIT = 5  # seconds of each watched block, in place of the lessons' 10 and 20
 COLD = 0.25  # of all kernels are struck in the first run of the cell
+EARLY = 0.3  # of the faults that last come before the cell, which makes its locks and queues at once
 GRACE = 2.0  # seconds: beyond the limit for the end of the cell, and then for all that shall disappear
 YOUNG = 0.1  # seconds: whether it will be a child or a helper does not show yet
 PATIENCE = 60.0  # seconds that a kernel may take to answer
@@ -451,6 +452,7 @@ class Fault:
     do: object
     said: str  # what an error has to say, as a pattern
     needs: str = "POSIX"
+    lasts: bool = False
 
     def why_not(self) -> str:
         """Why it cannot be tried here; empty if it can."""
@@ -469,10 +471,15 @@ FAULTS = [
     Fault("SIGSTOP a child, and resume it", stop_child, r"(?!)"),
     Fault("SIGKILL the kernel", kill_kernel, r"(?!)"),
     Fault("SIGINT the kernel", interrupt_kernel, r"KeyboardInterrupt"),
-    Fault("fill the temporary folder", fill_temp, NO_ROOM, "root"),
-    Fault("remove the temporary folder", remove_temp, r"temporary folder|No usable temporary directory"),
-    Fault("no semaphore is left", no_semaphores, r"semaphore|No space left on device: '", "root"),
-    Fault("no file descriptor is left", no_descriptors, r"Too many open files", "Linux"),
+    Fault("fill the temporary folder", fill_temp, NO_ROOM, "root", True),
+    Fault(
+        "remove the temporary folder",
+        remove_temp,
+        r"temporary folder|No usable temporary directory",
+        lasts=True,
+    ),
+    Fault("no semaphore is left", no_semaphores, r"semaphore|No space left on device: '", "root", True),
+    Fault("no file descriptor is left", no_descriptors, r"Too many open files", "Linux", True),
     Fault("SIGKILL the Jupyter server", kill_server, r"(?!)"),
 ]
 
@@ -518,7 +525,9 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
         raise RuntimeError(f"{demo.name} fails without a fault: {[run.error for run in runs]}")
     usual = 1.0 if cold else runs[-1].seconds
     moment = part * usual
-    outcome.what += f" at {moment:.3f} of {usual:.3f} s" + (", first run" if cold else "")
+    early = fault.lasts and dice.random() < EARLY
+    outcome.what += " before" if early else f" at {moment:.3f} of {usual:.3f} s"
+    outcome.what += ", first run" if cold else ""
     begun, recorded, undo, struck = threading.Event(), {}, [], []
 
     def strike() -> None:
@@ -529,9 +538,15 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
         undo.append(fault.do(kernel, dice))
 
     striking = threading.Thread(target=strike)
-    striking.start()
-    said = kernel.run(demo.code, begun)
-    striking.join()
+    if early:
+        begun.set()
+        moment = 0.0
+        strike()
+        said = kernel.run(demo.code)
+    else:
+        striking.start()
+        said = kernel.run(demo.code, begun)
+        striking.join()
     ended = time.monotonic()
     late = said.end - struck[0]
     seconds = said.seconds
