@@ -2,6 +2,9 @@ import signal
 
 import pytest
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is in a script's background, and is inherited
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def alarm():

@@ -32,4 +32,4 @@ def nothing_is_left(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def no_test_hangs(alarm):
     """A test of something that must not hang may not hang either."""
-    alarm(PATIENCE + 5)
+    alarm(4 * PATIENCE)

@@ -730,7 +730,7 @@ def test_a_parent_that_waits_for_a_thread_of_its_own_is_waited_for():
 
 
 def test_a_parent_that_waits_for_an_unwatched_process_of_its_own_is_waited_for():
-    with watch(limit=30) as mp:
+    with watch("spawn", limit=30) as mp:
         event = mp.Event()
         helper = multiprocessing.get_context("spawn").Process(target=watchworkers.set_later, args=(event,))
         helper.start()

@@ -331,12 +331,6 @@ def _require_good_manners(trial: Trial) -> None:
     used = _used(mp)
     _require_lock(trial, used)
     people = [name for each in _SHELVES.values() for name in each]
-    for use in used:
-        trial.require(
-            use.action == "reads" or use.what in (0, 1),
-            f"{use.process} left {use.what} loaves on a shelf with one place. Who is woken has to look "
-            "again: another one may have been faster, or there was nothing to be had. wait_for() does that.",
-        )
     for name in people:
         own = [event for event in mp.events if event.process == name]
         waits = sum(event.action.startswith("waits") and event.detail == "notify" for event in own)
@@ -345,6 +339,12 @@ def _require_good_manners(trial: Trial) -> None:
             len(holds) <= 1 + waits,
             f"{name} let go of the shelf between looking and acting: somebody else can come in between. One "
             "`with shelf:` for all of it.",
+        )
+    for use in used:
+        trial.require(
+            use.action == "reads" or use.what in (0, 1),
+            f"{use.process} left {use.what} loaves on a shelf with one place. Who is woken has to look "
+            "again: another one may have been faster, or there was nothing to be had. wait_for() does that.",
         )
     wrote = [use.process for use in used if use.action == "writes"]
     told = {e.process for e in mp.events if e.action == "notifies"}
