@@ -5,12 +5,14 @@ what the block says, and no clock can get in the way. The tests of the clock its
 """
 
 import contextlib
+import errno
 import importlib
 import multiprocessing
 import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -193,6 +195,19 @@ def test_the_limit_in_another_thread_ends_the_children(method):
     thread.join(20)
     assert not thread.is_alive(), "the limit did not end the child that the thread waits for"
     assert len(raised) == 1
+
+
+def test_a_limit_is_told_where_no_more_file_can_be_opened(monkeypatch):
+    """Not even one to import what would say more."""
+    with pytest.raises(Stuck) as caught, watch(limit=LIMIT) as mp:
+        monkeypatch.setitem(sys.modules, "mpdemos.watch.explain", None)
+        monkeypatch.setattr(mp._recorder, "test", lambda: OSError(errno.EMFILE, "Too many open files"))
+        block_in_event(mp)
+    monkeypatch.undo()
+    assert str(caught.value).splitlines() == [
+        "The block did not end within its limit of 0.4 seconds.",
+        "watch can keep no record any more: Too many open files.",
+    ]
 
 
 def test_a_limit_that_is_reached_before_the_block_begins(monkeypatch):

@@ -108,10 +108,12 @@ def test_a_watch_whose_guard_cannot_start_leaves_nothing(tmp_path, monkeypatch):
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
-        with pytest.raises(RuntimeError, match="new thread"), watch():
+        with pytest.raises(RuntimeError, match="new thread"), (later := watch()):
             pytest.fail("the block was entered")
     assert list(tmp_path.glob("mpdemos-*")) == []
     assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(RuntimeError, match="use a watch in a with statement"):
+        later.explain()
 
 
 def test_what_cannot_be_read_keeps_nothing_from_being_put_away(monkeypatch, tmp_path):

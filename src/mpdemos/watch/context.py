@@ -21,7 +21,7 @@ from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import ChildFailed, Failure, Stuck, what_to_do
+from .errors import ChildFailed, Failure, Stuck, not_within, what_to_do
 from .process import TracedProcess, own_class
 from .record import Recorder, read
 
@@ -133,6 +133,7 @@ class Watch(context.BaseContext):
             self._begin()
         except BaseException:
             self._remove_record()
+            self._state = "new"
             raise
         return self
 
@@ -239,12 +240,14 @@ class Watch(context.BaseContext):
 
     def _expire(self) -> None:
         """Say who waits for what, while everybody still does."""
-        from .explain import not_within, stuck
+        limit = self._limit if self._guard.left() == 0.0 else None
+        trouble = self._recorder.test()
+        why = f"\nwatch can keep no record any more: {trouble.strerror or trouble}." if trouble else ""
+        self._stuck = not_within(limit) + why  # what follows needs files, too
+        from .explain import stuck
 
-        early = self._guard.left() != 0.0
-        self._stuck = not_within(None if early else self._limit)  # if the records cannot even be read
         reader_died = any(pool.reader_died for pool in self._pools)
-        self._stuck = stuck(self._read(), None if early else self._limit, reader_died=reader_died)
+        self._stuck = stuck(self._read(), limit, reader_died=reader_died) + why
 
     def _nobody_can_go_on(self, at_end: bool = False) -> bool:
         """Whether it is proved, before the limit, that the block will never end.

@@ -51,6 +51,13 @@ def how_it_ended(exitcode: int | None) -> str:
     return f"ended with exit code {exitcode}"
 
 
+def not_within(limit: float | None) -> str:
+    """That a block did not end; no limit if it was ended before."""
+    if limit is None:
+        return "Nobody can go on: every process waits for another one."
+    return f"The block did not end within its limit of {limit:g} second{'' if limit == 1 else 's'}."
+
+
 def what_to_do(failures: Iterable[Failure]) -> str:
     """Advice for the commonest cause, if it is among these failures; else nothing."""
     return _FROM_A_CELL if any(_cannot_be_found(failure.error) for failure in failures) else ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from .errors import how_it_ended
+from .errors import how_it_ended, not_within
 from .history import History, Life, natural
 
 _HELD = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Value", "Array")
@@ -215,13 +215,6 @@ def stuck(history: History, limit: float | None, *, reader_died: bool = False) -
         lines = ["No process waits for another one: somebody is still working, or needs a larger limit."]
     lines += filter(None, [_missing(history)])
     return "\n".join([not_within(limit), *lines])
-
-
-def not_within(limit: float | None) -> str:
-    """That the block did not end; no limit if it was ended before."""
-    if limit is None:
-        return "Nobody can go on: every process waits for another one."
-    return f"The block did not end within its limit of {limit:g} second{'' if limit == 1 else 's'}."
 
 
 def _fates(history: History, reader_died: bool) -> list[str]:
