@@ -60,8 +60,8 @@ def remove_at_the_end(folder: str) -> None:
     """
     told = os.fsencode(folder) + b"\0"
     if not (_removers and _tell(_removers[-1], told)):
-        _removers.append(_start())
         library = os.fsencode(util.get_temp_dir())  # which a kernel that is killed would leave, too
+        _removers.append(_start())
         _tell(_removers[-1], library + b"\0" + told)
 
 
