@@ -278,18 +278,18 @@ def test_a_killed_remover_is_replaced(monkeypatch):
         assert told == remover._removers  # the second one, when the first did not hear it
 
 
-def test_a_remover_is_told_of_the_folder_of_the_library(monkeypatch):
+def test_a_remover_is_told_of_the_folder_of_the_library():
     """Also if that could not be made at first."""
     told = []
-    monkeypatch.setattr(remover, "_removers", [])
-    monkeypatch.setattr(remover, "_start", lambda: "a remover")
-    monkeypatch.setattr(remover, "_tell", lambda to, folders: told.append((to, folders)) or True)
-    with monkeypatch.context() as patch:
-        patch.setattr(remover.util, "get_temp_dir", lambda: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            remover.remove_at_the_end("/ours")
-    remover.remove_at_the_end("/ours")
     library = os.fsencode(remover.util.get_temp_dir())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remover, "_removers", [])
+        patch.setattr(remover, "_start", lambda: "a remover")
+        patch.setattr(remover, "_tell", lambda to, folders: told.append((to, folders)) or True)
+        with pytest.MonkeyPatch.context() as full, pytest.raises(ZeroDivisionError):
+            full.setattr(remover.util, "get_temp_dir", lambda: 1 / 0)
+            remover.remove_at_the_end("/ours")
+        remover.remove_at_the_end("/ours")
     assert told == [("a remover", library + b"\0/ours\0")]
 
 
