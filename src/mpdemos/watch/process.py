@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import active_children, connection, process, reduction, util
 from types import TracebackType
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LAST = -1000  # below the exit priority of every finalizer of the standard library
 _MOST_TOLD = 100_000  # letters of an error: one may hold all the data that it is about
+_LAST_WORDS = 0.25  # seconds for a child that looks after its parent itself, by parent_process()
 _ORPHANED = 70  # the exit code of a child whose parent died; nobody is left to read it
 
 
@@ -196,6 +198,7 @@ def _die_with_parent(parent_sentinel: Any) -> None:
 
     def wait() -> None:
         connection.wait([parent_sentinel])
+        time.sleep(_LAST_WORDS)
         for child in active_children():
             child.kill()
         os._exit(_ORPHANED)
