@@ -36,7 +36,7 @@ bootstrap.main(sys.argv[1:])
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # or other tests of this run would meet its processes
 def lab(tmp_path_factory):
     """`make lab` in a copy of the checkout, for a user whose home is empty."""
     folder = tmp_path_factory.mktemp("lab")
@@ -83,7 +83,7 @@ def answers(address, server):
     return True
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # or other tests of this run would meet its processes
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if CHROMIUM is None:

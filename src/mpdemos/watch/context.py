@@ -132,19 +132,21 @@ class Watch(context.BaseContext):
         try:
             self._begin()
         except BaseException:
-            self._remove_record()
-            self._state = "new"
+            try:
+                self._remove_record()
+            finally:
+                self._state = "new"
             raise
         return self
 
     def _begin(self) -> None:
         from .guard import Guard
 
+        self._owner, self._began = os.getpid(), time.perf_counter_ns()
         self._recorder = Recorder(self._folder)
         self._recorder.open(process.current_process().name)
         if self._recorder.trouble is not None:
             raise _cannot_record(self._recorder.trouble)
-        self._owner, self._began = os.getpid(), time.perf_counter_ns()
         self._recorder.owner = self._owner
         self.Process = self.watched(self._method)
         self._before = _started()
