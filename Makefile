@@ -1,9 +1,10 @@
 # make lab                             JupyterLab on the lessons
 # make teach                           the same for a projector: larger text, and slides whose cells run
 # make slides                          each lesson as slides in one file that needs no network; needs npm
-# make test                            everything that CI checks
+# make test                            lint, the tests, every cell of every notebook
 # make test-all                        the same with the tests that take minutes, and those in a browser
 # make test-browser                    each notebook in a real JupyterLab; needs a Chromium
+# make soak, mutants, faults, bench     attacks and measurements: see CONTRIBUTING.md
 # make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
 # make PYTHON=python3.13 lab           with another Python
 #

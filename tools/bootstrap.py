@@ -11,7 +11,7 @@
     soak [ARG ...]   all tests 30 times on a busy machine, to find one that fails once in a while
     mutants [ARG ...]     break the code on purpose: do the tests notice?
     faults [ARG ...]      kill, stop and starve the demos at random moments
-    bench            print what watching costs
+    bench [ARG ...]  measure: what watching costs, engines, peers; `--write` writes docs/numbers.md
     lock [ARG ...]   make the pins in requirements/ again; `--upgrade` also takes newer versions
     clean            remove .venv and what tools left behind
 
@@ -94,11 +94,6 @@ def jupyterlab(name, arguments):
     become([PYTHON, "-m", "jupyterlab", FIRST, "--ServerApp.root_dir=" + ROOT, "--custom-css"] + arguments)
 
 
-def slides(arguments):
-    environment("lab")
-    become([PYTHON, os.path.join("tools", "slides.py")] + arguments)
-
-
 def test(arguments):
     lint()
     become([PYTHON, "-m", "pytest"] + arguments)
@@ -122,29 +117,14 @@ def lint(_=()):
     run([PYTHON, "-m", "mypy"])
 
 
-def notebooks(arguments):
-    environment("test")
-    become([PYTHON, os.path.join("tools", "notebooks.py")] + arguments)
+def tool(name, level="test"):
+    """A job that is a program of its own, in tools/."""
 
+    def job(arguments):
+        environment(level)
+        become([PYTHON, os.path.join("tools", name + ".py")] + arguments)
 
-def soak(arguments):
-    environment("test")
-    become([PYTHON, os.path.join("tools", "soak.py")] + arguments)
-
-
-def mutants(arguments):
-    environment("test")
-    become([PYTHON, os.path.join("tools", "mutants.py")] + arguments)
-
-
-def faults(arguments):
-    environment("test")
-    become([PYTHON, os.path.join("tools", "faults.py")] + arguments)
-
-
-def bench(arguments):
-    environment("bench")
-    become([PYTHON, os.path.join("tools", "bench.py")] + arguments)
+    return job
 
 
 def lock(arguments):
@@ -330,16 +310,16 @@ def become(command):
 JOBS = {
     "lab": lab,
     "teach": teach,
-    "slides": slides,
+    "slides": tool("slides", "lab"),
     "test": test,
     "test-all": test_all,
     "test-browser": test_browser,
     "lint": lint,
-    "notebooks": notebooks,
-    "soak": soak,
-    "mutants": mutants,
-    "faults": faults,
-    "bench": bench,
+    "notebooks": tool("notebooks"),
+    "soak": tool("soak"),
+    "mutants": tool("mutants"),
+    "faults": tool("faults"),
+    "bench": tool("bench", "bench"),
     "lock": lock,
     "clean": clean,
 }
