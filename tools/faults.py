@@ -466,7 +466,7 @@ class Fault:
         return ""
 
 
-NO_ROOM = r"No space left on device|not complete|temporary folder"
+NO_ROOM = r"No space left on device|disk is full|not complete|temporary folder"
 FAULTS = [
     Fault("SIGKILL a child", kill_child, r"SIGKILL|terminated abruptly"),
     Fault("SIGSTOP a child, and resume it", stop_child, r"(?!)"),

@@ -21,7 +21,7 @@ from watchtools import (
 )
 
 from mpdemos import ChildFailed, Stuck, watch
-from mpdemos.watch import Failure
+from mpdemos.watch import Failure, context
 
 ADVICE = "put `%%worker` on the first line of that cell"
 
@@ -122,6 +122,28 @@ def test_a_failure_is_noticed_however_the_parent_looks_at_its_child(notice):
         elif notice == "close":
             wait_until(lambda: child._popen.poll() is not None)  # its sentinel is ready a moment earlier
             child.close()
+
+
+def test_a_child_that_died_in_a_conversation_is_told_though_its_pipe_broke_before_its_sentinel(
+    method, monkeypatch
+):
+    monkeypatch.setattr(context, "_DYING", PATIENCE)
+    with pytest.raises(EOFError) as caught, watch(method) as mp:
+        ours, theirs = mp.Pipe()
+        mp.Process(target=watchworkers.hang_up_and_die, args=(theirs,), name="teller").start()
+        theirs.close()
+        ours.recv()
+    (note,) = caught.value.__notes__
+    assert note == "Also, in this watched block: teller ended with exit code 7."
+
+
+def test_a_child_that_only_closed_its_pipe_is_not_waited_for_long():
+    with pytest.raises(EOFError) as caught, watch() as mp:
+        ours, theirs = mp.Pipe()
+        mp.Process(target=watchworkers.hang_up, args=(theirs,)).start()
+        theirs.close()
+        ours.recv()
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_check_false_says_nothing_and_explains(method):

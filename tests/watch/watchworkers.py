@@ -237,6 +237,18 @@ def receive_until_end(connection):
             connection.recv()
 
 
+def hang_up_and_die(connection):
+    """Be dead to the pipe a moment before the sentinel is ready, as any killed process may be."""
+    connection.close()
+    time.sleep(0.2)
+    os._exit(7)
+
+
+def hang_up(connection):
+    connection.close()
+    sleep_for_ever()
+
+
 def send_bytes(connection, size):
     connection.send_bytes(bytes(size))
 

@@ -37,6 +37,7 @@ _TOO_MUCH_TO_READ = 2_000_000  # bytes of record; above it only the limit ends a
 _UNKNOWN = 255  # the exit code of a child whose real one was lost
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
+_DYING = 0.5  # seconds that a child may be dead to its pipes before its sentinel says so
 _NO_SEMAPHORE = """\
 The system has no room for another semaphore, and every lock, event, queue or Value needs some. (On Linux they
 are files in /dev/shm.) End programs that you do not need, and make fewer of these objects at a time."""
@@ -181,6 +182,8 @@ class Watch(context.BaseContext):
             leaving.callback(self._end_children)
             if error is None:
                 self._let_finish()
+            elif isinstance(error, (EOFError, ConnectionError)):
+                self._await_the_end_of_a_child()
             gone = not os.path.isdir(self._folder)
         failed = ChildFailed(self._failures) if self._failures and self._check else None
         raised = error or failed
@@ -222,6 +225,15 @@ class Watch(context.BaseContext):
                     break
         if waiting and self._stuck is None and not self._guard.asked_to_stop:
             self._expire()
+
+    def _await_the_end_of_a_child(self) -> None:
+        """A pipe broke, likely since a child has just died: let that be seen before children are ended."""
+        from .guard import wait_for_any
+
+        for child in list(self._children):
+            self._note_exit(child)
+        if not self._failures:
+            wait_for_any([child.sentinel for child in self._children], _DYING)
 
     def _end_children(self) -> None:
         for pool in list(self._pools):
