@@ -82,6 +82,17 @@ def test_every_way_to_map_gives_the_results_of_a_loop(ctx):
     assert multiprocessing.active_children() == []
 
 
+def test_processes_start_before_threads_and_interpreters(ctx, monkeypatch):
+    """A child that is forked while interpreters exist crashes, seen on 3.14 and 3.15."""
+    begun = []
+    for name in ("threads", "interpreters", "executor"):
+        run = lambda _chunk, name=name: begun.append(name) or [1]  # noqa: E731
+        monkeypatch.setitem(measure._ENGINES, name, lambda *_, run=run: nullcontext(run))
+    with measure.maps(abs, [-1], ["serial", "threads", "interpreters", "executor"], ctx=ctx) as ways:
+        assert list(ways) == ["serial", "threads", "interpreters", "executor"]
+    assert begun == ["executor", "threads", "interpreters"]
+
+
 def test_the_chunk_size_in_a_name_is_used(ctx, monkeypatch):
     seen = []
     engine = nullcontext(lambda chunk: seen.append(chunk) or [*range(96)])

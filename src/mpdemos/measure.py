@@ -237,10 +237,15 @@ def maps(
                 size = option.removeprefix("chunksize=")
                 chunk = max(1, len(items) // (16 * workers)) if option == "tuned" else int(size or 0) or None
                 ways[name] = partial(once, name, engines[engine], chunk)
-        for name, way in ways.items():
+        # Whoever starts processes goes first: a fork that copies threads or interpreters may crash.
+        for name in sorted(ways, key=_stays_in_this_process):
             if name != "serial":
-                way()
+                ways[name]()
         yield ways
+
+
+def _stays_in_this_process(name: str) -> bool:
+    return name.startswith(("threads", "interpreters"))
 
 
 # --- Messages

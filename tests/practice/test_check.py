@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import uuid
 
 import psutil
 import pytest
@@ -88,9 +89,10 @@ def test_a_check_that_never_ends_is_ended(monkeypatch):
     assert_refused("lock-1", stamping("pass", endless), "did not end within")
 
 
-CHILDREN = """
+STAY = f"import time; time.sleep(600)  # {uuid.uuid4().hex}"  # no other run of these tests has it
+CHILDREN = f"""
 import subprocess, sys
-stay = [sys.executable, "-c", "import time; time.sleep(600)"]
+stay = [sys.executable, "-c", {STAY!r}]
 def start(number, **options):
     for _ in range(number):
         subprocess.Popen(stay, **options)
@@ -103,15 +105,9 @@ def test_a_thousand_processes_are_refused():
 
 def test_children_that_are_left_are_ended():
     """Also those that left the session; the fixture looks whether any process is left."""
-    before = set(psutil.pids())
     verdict = verdict_on("lock-1", stamping("start(2, start_new_session=True)\nlock.acquire()", CHILDREN))
     assert verdict.state == "not yet"
-    left = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if "import time; time.sleep(600)" in (p.info["cmdline"] or [])
-    ]
-    assert [p for p in left if p.pid not in before] == []
+    assert [p for p in psutil.process_iter(["cmdline"]) if STAY in (p.info["cmdline"] or [])] == []
 
 
 def test_what_was_printed_is_shown_in_part():

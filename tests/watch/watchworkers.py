@@ -23,8 +23,9 @@ def same(x):
 
 
 def sleep_for_ever():
+    """In naps: a signal that comes just before a sleep is heard after it."""
     while True:
-        time.sleep(60)
+        time.sleep(0.2)
 
 
 def sleep_in(started):
