@@ -131,7 +131,7 @@ def everything_was_carried(control):
 def test_a_waiter_that_waits_is_not_killed(run):
     """It holds the lock of the queue: the others would never get a plate again."""
     control = run(live.Queue(), waiters=2)
-    says(control, "waiter-1 and waiter-2 wait for a plate")
+    says(control, "places on")
     psutil.Process(named(control, "cook-1").pid).suspend()
     wait_until(lambda: everything_was_carried(control))
     press_until(control, "Kill a waiter", "nobody to kill")

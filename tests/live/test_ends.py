@@ -80,9 +80,9 @@ def test_a_hung_process_is_ended_too(run):
     control.close()
     assert control.state == "Stopped. Every process has ended."
     assert descendants() == []
-    (setter,) = (thread for thread in threading.enumerate() if thread.name == "mpdemos-set")
-    control.thing._cond._woken_count.release()  # what walker-2 would have done; else the thread stays
-    setter.join(PATIENCE)
+    control.thing._cond._woken_count.release()  # what walker-2 would have done; else the threads stay
+    for call in control._calls:
+        call.join(PATIENCE)
 
 
 def test_it_ends_by_itself_when_it_is_forgotten(run, monkeypatch):

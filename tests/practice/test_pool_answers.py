@@ -248,7 +248,7 @@ def try_all(mp, function, items, timeout):
                 pairs.append(("error", error))
     return pairs
 """,
-            "your pairs begin with ['ok', 'error', 'late', 'late', 'late']",
+            "of which gold fails and soup never ends, your pairs begin with",
         ),
         "whoever is first": (
             """
@@ -353,7 +353,7 @@ def survive(mp, function, items):
         left = left[1:]
     return results, killers
 """,
-            "ann killed nobody",
+            "killed nobody. When a worker dies",  # ann did not, and cy may still be at work beside dee
         ),
         "one at a time": (
             ATTEMPT

@@ -180,7 +180,11 @@ DETAILS = [
     *({"name": "x", "pid": 8, "parent": 7}, {"name": "x" * 500, "pid": 7, "parent": 8}),
     *({"pid": 8, "name": "y", "worker_of": "Pool-1"}, {"pid": 9, "name": "", "worker_of": ""}),
     *({"kind": kind, "size": 1} for kind in ("Lock", "Queue", "Pipe", "Pool", "Barrier", "Semaphore", "?")),
-    *({"error": "e", "traceback": ""}, {"function": "f", "items": 2}, {"function": [], "items": {}}),
+    *(
+        {"error": "e", "traceback": ""},
+        {"job": 1, "function": "f", "items": 2},
+        {"job": "", "function": [], "items": {}},
+    ),
 ]
 
 

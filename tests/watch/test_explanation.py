@@ -268,10 +268,8 @@ def test_lost_tasks_are_named_up_to_three(kind, hangs):
     story.make(f"{kind}-1", kind)
     for number in range(5):
         name = f"w{number}"
-        pid = story.pids[name] = 200 + number
-        story.note("MainProcess", "starts", detail={"pid": pid, "name": name, "worker_of": f"{kind}-1"})
-        story.note(name, "process", detail={"name": name, "pid": pid, "parent": 100})
-        story.note(name, "task", f"{kind}-1", {"function": "work", "items": 1, "task": number})
+        story.meet(name, worker_of=f"{kind}-1")
+        story.note(name, "task", f"{kind}-1", {"job": number, "function": "work", "items": 1})
         story.end(name, -9)
     told = stuck(story.history(), 1)
     assert told.count("was running work when it ended: that task is lost") == 3

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import watchworkers
@@ -30,10 +31,11 @@ from watchtools import (
     wait_until,
 )
 
-from mpdemos import Stuck, watch
-from mpdemos.watch import guard
+from mpdemos import ChildFailed, Stuck, watch
+from mpdemos.watch import context, guard, pools
 from mpdemos.watch.deadlock import nobody_can_go_on
 from mpdemos.watch.guard import Interrupted
+from mpdemos.watch.primitives import Trace
 
 LIMIT = 0.4
 DEFAULT_LIMIT = 30.0
@@ -490,6 +492,77 @@ def test_a_pool_whose_result_cannot_be_read(method):
     text = stuck(garble, method=method)
     assert "Pool-1 lost a result that could not be unpickled: RuntimeError: no ink left." in text
     assert "The pool's thread that receives results has died: no result will arrive any more." in text
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda pool: pool.map(watchworkers.die_on_three, range(6), chunksize=1),
+        lambda pool: pool.apply(watchworkers.leave, (0,)),
+        lambda pool: pool.starmap(watchworkers.same, [(watchworkers.Unreadable(),)]),
+    ],
+    ids=["it died with its worker", "its worker left", "no worker could read it"],
+)
+@posix_only
+def test_a_lost_result_is_not_waited_for_until_the_limit(lose, method):
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(method, limit=PATIENCE) as mp:
+        lose(mp.Pool(2))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unreadable_result_is_not_waited_for_until_the_limit():
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
+        mp.Pool(1).map(watchworkers.give_unreadable, [1])
+
+
+@posix_only
+def test_a_lost_result_that_is_waited_for_with_a_timeout_is_no_hang():
+    with pytest.raises(ChildFailed, match="SIGKILL"), watch() as mp:
+        lost = mp.Pool(1).apply_async(watchworkers.kill_itself)
+        with pytest.raises(multiprocessing.TimeoutError):
+            lost.get(timeout=8 * context._LOOK)
+
+
+@pytest.mark.parametrize(
+    ("steps", "outstanding", "proved"),
+    [
+        ([("w", "task", 7), ("w", "ends")], [7, 8], True),
+        ([("w", "task", 7)], [7], False),
+        ([("w", "task", 7), ("w", "done"), ("w", "ends")], [7], False),
+        ([("w", "task", 8), ("w", "ends")], [7, 8], False),
+        ([("w", "waits", "task"), ("w", "gave up", "task"), ("w", "ends")], [7], True),
+        ([("w", "waits", "task"), ("w", "gave up", "task"), ("w", "ends")], [7, 8], False),
+        ([("w", "task", 7), ("w", "ends"), ("other", "task", 8)], [7, 8], False),
+        ([("w", "task", 7), ("w", "ends"), ("other", "waits", "task")], [7, 8], True),
+    ],
+)
+def test_what_proves_that_a_result_is_lost_and_what_does_not(steps, outstanding, proved):
+    story = Story()
+    story.make("Pool-1", "Pool")
+    story.note("MainProcess", "waits for now", "Pool-1", "result")
+    for who, action, *detail in steps:
+        if who not in story.pids:
+            story.meet(who, worker_of="Pool-1")
+        if action == "ends":
+            story.end(who, -9)
+        elif action == "task":
+            story.note(who, "task", "Pool-1", {"job": detail[0], "function": "f", "items": 1})
+        else:
+            story.note(who, action, "Pool-1", *detail)
+    known = {"_trace": Trace(None, "Pool-1"), "_cache": dict.fromkeys(outstanding), "reader_died": False}
+    for awaited, so_it_is in ((7, proved), (None, False)):
+        pool = SimpleNamespace(awaited=awaited, **known)
+        assert pools.Pool.waits_for_a_lost_result(pool, story.history()) is so_it_is
+
+
+def test_a_child_at_work_keeps_a_lost_result_from_being_proved():
+    story = Story()
+    story.make("Pool-1", "Pool")
+    story.meet("child")
+    pool = SimpleNamespace(awaited=7, _trace=Trace(None, "Pool-1"), _cache={}, reader_died=True)
+    assert not pools.Pool.waits_for_a_lost_result(pool, story.history())
+    story.note("child", "waits", "Event-1", "set")
+    assert pools.Pool.waits_for_a_lost_result(pool, story.history())
 
 
 def test_an_item_that_cannot_be_pickled_is_named():

@@ -51,7 +51,7 @@ def crowd(events):
         story.note("MainProcess", "sent", "Queue-1", f"100-{turn}")
         story.note(who, "got", "Queue-1", f"100-{turn}")
         story.note(who, "cleared" if turn % 2 else "set", "Event-1")
-        story.note(who, "task", "Pool-1", {"function": "f", "items": 1})
+        story.note(who, "task", "Pool-1", {"job": 1, "function": "f", "items": 1})
         story.note(who, "done", "Pool-1")
         turn += 1
     return story, names

@@ -96,10 +96,10 @@ class Story:
         self.pids = {}
         self.meet("MainProcess", parent="")
 
-    def meet(self, name, parent="MainProcess"):
+    def meet(self, name, parent="MainProcess", worker_of=""):
         pid = self.pids[name] = 100 + len(self.pids)
         if parent:
-            self.note(parent, "starts", detail={"pid": pid, "name": name, "worker_of": ""})
+            self.note(parent, "starts", detail={"pid": pid, "name": name, "worker_of": worker_of})
         self.note(name, "process", detail={"name": name, "pid": pid, "parent": self.pids.get(parent, 1)})
 
     def make(self, key, kind, size=0):

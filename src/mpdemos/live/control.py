@@ -132,11 +132,14 @@ class Control:
     def live(self, presses: SimpleQueue[Callable[[Any], None] | None]) -> None:
         """Start the processes, do what is pressed, and end them all when it is over."""
         self._show("The processes start …", True)
-        self.told, self._children = "", list[Any]()
+        self.told, self._children, self._calls = "", list[Any](), list[threading.Thread]()
         try:
             with watch(limit=None, check=False) as self.mp:
                 self._begin()
-                raise _Over(self._go_on(presses))  # an error ends the processes; else watch waits for them
+                why = self._go_on(presses)
+                for call in self._calls:  # it may wait for a process, which must not be killed before
+                    call.join(_GOODBYE / 4)
+                raise _Over(why)  # an error ends the processes; else watch waits for them
         except _Over as over:
             why = str(over)
         except Exception as error:
@@ -189,6 +192,11 @@ class Control:
             child = self.mp.Process(target=workers.steered, args=args, name=name_of_it, daemon=True)
             child.start()
             self._children.append(child)
+
+    def call_in_a_thread(self, call: Callable[[], None]) -> None:
+        """Make a call that may have to wait for some process."""
+        self._calls.append(threading.Thread(target=call, name="mpdemos-call", daemon=True))
+        self._calls[-1].start()
 
     def kill(self, candidates: Iterable[str], so: str) -> None:
         """Kill the first of these that is alive, as somebody outside would: not on the watch's behalf."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from queue import Full
 
 from . import workers
@@ -76,11 +75,11 @@ class Event(Control):
 
     def _set(self) -> None:
         # In a thread: set() waits for everybody whom it wakes, for ever if one of them was killed.
-        threading.Thread(target=self.thing.set, name="mpdemos-set", daemon=True).start()
+        self.call_in_a_thread(self.thing.set)
         self._is_set = True
 
     def _clear(self) -> None:
-        threading.Thread(target=self.thing.clear, name="mpdemos-clear", daemon=True).start()
+        self.call_in_a_thread(self.thing.clear)
         self._is_set = False
 
     buttons = (("Set", _set), ("Clear", _clear))

@@ -117,6 +117,7 @@ class Watch(context.BaseContext):
         self._executors: weakref.WeakKeyDictionary[Any, Trace] = weakref.WeakKeyDictionary()
         self._stuck: str | None = None
         self._sizes: tuple[int, ...] = ()
+        self._somebody_ended = False
         self._history: History | None = None
 
     # --- the block -------------------------------------------------------------------------------------
@@ -268,24 +269,40 @@ class Watch(context.BaseContext):
 
         At the end of the block this process waits for its children, and does nothing for them any more.
         """
-        if not (at_end or self._recorder.in_wait) or self._pools or self._executors or self._managers:
+        if self._pools:
+            return not at_end and any(map(self._waits_for_a_lost_result, list(self._pools)))
+        if not (at_end or self._recorder.in_wait) or self._executors or self._managers:
             return False
         if at_end and self._recorder.has_other_threads():
             return False
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
             return False  # a process that is not watched may know what the watched ones wait for
-        try:
-            # Windows tells an entry of a folder late that its file has grown, so ask each file.
-            sizes = tuple(os.path.getsize(entry) for entry in os.scandir(self._folder))
-        except OSError:  # somebody has removed the folder
-            return False
-        quiet, self._sizes = sizes == self._sizes, sizes
-        if not quiet or sum(sizes) > _TOO_MUCH_TO_READ:
-            return False
         from .deadlock import nobody_can_go_on
 
-        return nobody_can_go_on(self._read(), without_parent=at_end)
+        history = self._read_if_quiet()
+        return history is not None and nobody_can_go_on(history, without_parent=at_end)
+
+    def _waits_for_a_lost_result(self, pool: Any) -> bool:
+        if pool.awaited is None or not (self._somebody_ended or pool.reader_died):
+            return False
+        history = self._read_if_quiet()
+        return history is not None and pool.waits_for_a_lost_result(history)
+
+    def _read_if_quiet(self) -> History | None:
+        """The record, if nobody has written to it since the last look."""
+        quiet, self._sizes = (sizes := self._record_sizes()) == self._sizes, sizes
+        if not quiet or not 0 < sum(sizes) <= _TOO_MUCH_TO_READ:
+            return None
+        history = self._read()
+        return history if self._record_sizes() == sizes else None
+
+    def _record_sizes(self) -> tuple[int, ...]:
+        try:
+            # Windows tells an entry of a folder late that its file has grown, so ask each file.
+            return tuple(os.path.getsize(entry) for entry in os.scandir(self._folder))
+        except OSError:  # somebody has removed the folder
+            return ()
 
     # --- processes -------------------------------------------------------------------------------------
 
@@ -358,6 +375,7 @@ class Watch(context.BaseContext):
             if child not in self._children:
                 return
             self._children.remove(child)
+        self._somebody_ended = True
         code = child.exitcode
         self._recorder.note("reaps", "", {"pid": child.pid, "exitcode": code})
         if code != 0 and not child._ended_on_purpose:

@@ -10,9 +10,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import pool
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .primitives import Trace
+
+if TYPE_CHECKING:
+    from .history import History
 
 _POLITE = 2.0  # seconds that a terminating pool waits for a lock that a killed worker may hold
 
@@ -44,18 +47,18 @@ class _Outbox(_Box):
 
 
 def _describe(task: Any) -> dict[str, Any]:
-    """The function and the number of items of a Pool's or an executor's task."""
+    """The number, the function and the number of items of a Pool's or an executor's task."""
     if isinstance(task, tuple):
-        _job, _index, function, args, _kwargs = task
+        job, _index, function, args, _kwargs = task
     else:
-        function, args = task.fn, task.args
+        job, function, args = task.work_id, task.fn, task.args
     items = 1
     if function in (pool.mapstar, pool.starmapstar):  # type: ignore[attr-defined]
         (function, chunk) = args[0]
         items = len(chunk)
     elif isinstance(function, partial) and getattr(function.func, "__name__", "") == "_process_chunk":
         function, items = function.args[0], len(args[0])
-    return {"function": getattr(function, "__qualname__", repr(function)), "items": items}
+    return {"job": job, "function": getattr(function, "__qualname__", repr(function)), "items": items}
 
 
 def work(original: Callable[..., None], trace: Trace, inbox: Any, outbox: Any, *rest: Any) -> None:
@@ -65,6 +68,8 @@ def work(original: Callable[..., None], trace: Trace, inbox: Any, outbox: Any, *
 
 class Pool(pool.Pool):
     """A pool that notes its tasks, its callbacks, and that the parent waits for results."""
+
+    awaited: int | None = None  # the job whose result the program waits for without a timeout
 
     def __init__(self, *args: Any, trace: Trace, context: Any, **kwargs: Any) -> None:
         self._trace = trace
@@ -129,7 +134,12 @@ class Pool(pool.Pool):
         trace, wait = self._trace, result.wait
 
         def noted(timeout: float | None = None) -> None:
-            trace.waiting("result", timeout, partial(wait, timeout))
+            if timeout is None and threading.current_thread() is threading.main_thread():
+                self.awaited = result._job
+            try:
+                trace.waiting("result", timeout, partial(wait, timeout))
+            finally:
+                self.awaited = None
             trace.note("result" if result.ready() else "gave up", "result")
 
         result.wait = noted
@@ -154,10 +164,33 @@ class Pool(pool.Pool):
         ending.start()
         ending.join(_POLITE)
 
+    def waits_for_a_lost_result(self, history: History) -> bool:
+        """Whether the awaited result will never come, and all workers have done what they could.
+
+        A Pool never runs a task again. The task may have died with its worker, or have killed the worker that
+        could not unpickle it; which one that was nobody knows, unless it is the only one.
+        """
+        if self.awaited is None or any(_may_go_on(history, process) for process in history.lives):
+            return False
+        key = self._trace.key
+        dead = [p for p, life in history.lives.items() if life.worker_of == key and not history.is_alive(p)]
+        taken = [history.unfinished[process]["job"] for process in dead if process in history.unfinished]
+        unread = any(history.counts[key][process, "gave up"] for process in dead)
+        only = list(self._cache) == [self.awaited]  # type: ignore[attr-defined]
+        return self.awaited in taken or (unread and only) or self.reader_died
+
     @property
     def reader_died(self) -> bool:
         """Whether the parent's thread that receives results is gone: nothing will arrive any more."""
         return not self._result_handler.is_alive()  # type: ignore[attr-defined]
+
+
+def _may_go_on(history: History, process: str) -> bool:
+    """Whether a process may still do something; the parent waits, and so does a worker without a task."""
+    if process == history.parent() or not history.is_alive(process):
+        return False
+    waits = any(waiting == process for waiting, *_rest in history.waiting)
+    return not (waits and (history.lives[process].worker_of or process in history.for_ever))
 
 
 class _TracedIterator:

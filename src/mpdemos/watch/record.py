@@ -288,7 +288,7 @@ _DETAILS: dict[str, Any] = {  # of the actions whose detail the history looks in
     "makes": {"kind": str, "size": int},
     "got": str,
     "received": [str, int],
-    "task": {"function": str, "items": int},
+    "task": {"job": int, "function": str, "items": int},
     "lost": str,
     "unreadable result": str,
 }

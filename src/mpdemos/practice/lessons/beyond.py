@@ -432,8 +432,8 @@ by_value = Question(
 
 one_lost = Question(
     "beyond-c",
-    "A Pool of two works on six tasks, and one worker is killed in the middle of one. How many results are "
-    "there after three seconds?",
+    "A Pool of two works on six tasks, and one worker is killed in the middle of one. How many results will "
+    "there be?",
     {
         "a": ("none: the pool breaks", "So it is with an executor. A Pool goes on, with a new worker."),
         "b": (
