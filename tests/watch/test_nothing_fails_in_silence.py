@@ -168,6 +168,18 @@ def test_a_child_that_the_parent_ended_did_not_fail(method, how):
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill"])
+def test_a_child_that_has_ended_is_sent_no_signal(method, how, monkeypatch):
+    """The pid of one that a fork server has reaped may be another process's by now."""
+    with watch(method) as mp:
+        child = mp.Process(target=watchworkers.nothing)
+        child.start()
+        connection.wait([child.sentinel])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+            getattr(child, how)()
+
+
+@pytest.mark.parametrize("how", ["terminate", "kill"])
 def test_a_child_that_had_failed_before_the_parent_ended_it_did_fail(how):
     with pytest.raises(ChildFailed, match="exit code 3"), watch() as mp:
         child = mp.Process(target=watchworkers.leave, args=(3,))

@@ -74,7 +74,8 @@ class TracedProcess(process.BaseProcess):
         if runs and not self._ended_on_purpose:
             self._ended_on_purpose = True
             self._recorder.note(action, "", {"pid": self.pid})
-        end()
+        if runs or popen is None:  # by now another process may have the pid of one that a fork server reaped
+            end()
 
     def end(self) -> None:
         """Kill it because the block is over."""
