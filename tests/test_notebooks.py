@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import nbformat
 import psutil
 import pytest
+from chromium import CHROMIUM
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -234,6 +235,7 @@ assert multiprocessing.active_children() == [], multiprocessing.active_children(
 
 
 @pytest.mark.slow  # every cell twice
+@pytest.mark.skipif(CHROMIUM is not None, reason="tests/browser runs each lesson in any order, in JupyterLab")
 def test_runs_the_plain_way_and_again_in_reverse(path, notebook, tmp_path):
     """By nbconvert, for nbval lets an unknown magic pass: from top to bottom, then from bottom to top.
 

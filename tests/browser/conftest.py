@@ -19,7 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from labtools import CHROMIUM, IS_ROOT, PATIENCE, READY, ROOT, TAG, end_kernels, idle, wait_until
+from chromium import CHROMIUM
+from labtools import IS_ROOT, PATIENCE, READY, ROOT, TAG, end_kernels, idle, wait_until
 
 QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 SETTINGS = {
@@ -85,9 +86,10 @@ def answers(address, server):
 
 @pytest.fixture(scope="module")  # or other tests of this run would meet its processes
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
+        pytest.skip("no Chromium on this machine, or no Playwright")
+    from playwright import sync_api
+
     with sync_api.sync_playwright() as playwright:
         sandbox = ["--no-sandbox"] if IS_ROOT else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + sandbox)

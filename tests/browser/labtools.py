@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 import urllib.request
 from pathlib import Path
@@ -13,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PATIENCE = 120_000  # milliseconds; a safety net
 TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that the lab starts
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 SAID_BY_IPYTHON = (  # when the cell with %load_ext is run again
     "The mpdemos extension is already loaded. To reload it, use:\n  %reload_ext mpdemos\n"
