@@ -71,7 +71,8 @@ def stay(line: Connection) -> None:
     """Say "here", stay for a minute, and say "bye" on the way out."""
     try:
         line.send("here")
-        time.sleep(60)
+        for _ in range(600):
+            time.sleep(0.1)  # in naps: a signal that comes just before a sleep is heard after it
     finally:
         line.send("bye")
 
