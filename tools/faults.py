@@ -73,9 +73,8 @@ def demos() -> list[Demo]:
             if "with watch(" in code and not _only_defines(code):
                 before = "\n".join(_needed(codes[:number], _wanted(code)))
                 short = re.sub(r"limit=(10|20)\b", f"limit={LIMIT}", code)
-                short = re.sub(r'\bwatch\(("spawn")?\)', rf"watch(\1, limit={LIMIT})", short).replace(
-                    "(, ", "("
-                )
+                short = short.replace("watch()", f"watch(limit={LIMIT})")
+                short = short.replace('watch("spawn")', f'watch("spawn", limit={LIMIT})')
                 found.append(Demo(f"{path.stem} [{number}]", before, short))
     return found
 

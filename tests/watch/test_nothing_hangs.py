@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 import watchworkers
@@ -32,13 +31,12 @@ from watchtools import (
 )
 
 from mpdemos import ChildFailed, Stuck, watch
-from mpdemos.watch import context, guard, pools
-from mpdemos.watch.deadlock import nobody_can_go_on
+from mpdemos.watch import context, guard
+from mpdemos.watch.deadlock import children_are_idle, nobody_can_go_on, result_is_lost
 from mpdemos.watch.guard import Interrupted
-from mpdemos.watch.primitives import Trace
 
 LIMIT = 0.4
-DEFAULT_LIMIT = 30.0
+DEFAULT_LIMIT = watch.__kwdefaults__["limit"]
 
 
 def start(mp, target, *args, name):
@@ -549,20 +547,20 @@ def test_what_proves_that_a_result_is_lost_and_what_does_not(steps, outstanding,
             story.note(who, "task", "Pool-1", {"job": detail[0], "function": "f", "items": 1})
         else:
             story.note(who, action, "Pool-1", *detail)
-    known = {"_trace": Trace(None, "Pool-1"), "_cache": dict.fromkeys(outstanding), "reader_died": False}
-    for awaited, so_it_is in ((7, proved), (None, False)):
-        pool = SimpleNamespace(awaited=awaited, **known)
-        assert pools.Pool.waits_for_a_lost_result(pool, story.history()) is so_it_is
+    history = story.history()
+    lost = children_are_idle(history) and result_is_lost(history, "Pool-1", 7, outstanding)
+    assert lost is proved
 
 
-def test_a_child_at_work_keeps_a_lost_result_from_being_proved():
+def test_a_child_that_may_go_on_is_not_idle():
     story = Story()
-    story.make("Pool-1", "Pool")
+    story.make("Event-1", "Event")
     story.meet("child")
-    pool = SimpleNamespace(awaited=7, _trace=Trace(None, "Pool-1"), _cache={}, reader_died=True)
-    assert not pools.Pool.waits_for_a_lost_result(pool, story.history())
+    assert not children_are_idle(story.history())
+    story.note("child", "waits for now", "Event-1", "set")
+    assert not children_are_idle(story.history())
     story.note("child", "waits", "Event-1", "set")
-    assert pools.Pool.waits_for_a_lost_result(pool, story.history())
+    assert children_are_idle(story.history())
 
 
 def test_an_item_that_cannot_be_pickled_is_named():

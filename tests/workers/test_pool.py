@@ -144,10 +144,7 @@ def test_a_worker_of_a_pool_may_not_nest_and_one_of_an_executor_may(ctx):
 
 
 def test_one_exception_can_travel_and_the_other_cannot(monkeypatch):
-    for kind in (
-        tasks.SoldOut,
-        tasks.SoldOutAgain,
-    ):  # importing distributed teaches all to travel
+    for kind in (tasks.SoldOut, tasks.SoldOutAgain):  # importing distributed teaches all to travel
         monkeypatch.delitem(copyreg.dispatch_table, kind, raising=False)
     with pytest.raises(TypeError, match=r"missing 1 required positional argument: 'wanted'"):
         pickle.loads(pickle.dumps(tasks.SoldOut("tea", 3)))

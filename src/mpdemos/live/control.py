@@ -139,9 +139,9 @@ class Control:
                 why = self._go_on(presses)
                 for call in self._calls:  # it may wait for a process, which must not be killed before
                     call.join(_GOODBYE / 4)
-                raise _Over(why)  # an error ends the processes; else watch waits for them
-        except _Over as over:
-            why = str(over)
+                raise _Over  # an error ends the processes; else watch waits for them
+        except _Over:
+            pass
         except Exception as error:
             why = f"{type(error).__name__}: {error}."
         self._show(f"{why} Every process has ended.", False)

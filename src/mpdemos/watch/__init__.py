@@ -4,7 +4,7 @@
 ``primitives``  the traced Lock, Queue, Pipe …                     ``history``  records put together
 ``process``     the traced process        ``pools``  tasks         ``explain``  … in sentences
 ``context``     `watch` itself: the factories and the block        ``picture``  … as a picture
-``deadlock``    the proof that nobody can go on
+``deadlock``    the proofs that nobody can go on
 """
 
 from .context import Watch, start_method, watch

@@ -285,10 +285,15 @@ class Watch(context.BaseContext):
         return history is not None and nobody_can_go_on(history, without_parent=at_end)
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:
-        if pool.awaited is None or not (self._somebody_ended or pool.reader_died):
+        job = pool.awaited
+        if job is None or not (self._somebody_ended or pool.reader_died):
             return False
+        from .deadlock import children_are_idle, result_is_lost
+
         history = self._read_if_quiet()
-        return history is not None and pool.waits_for_a_lost_result(history)
+        if history is None or not children_are_idle(history):
+            return False
+        return pool.reader_died or result_is_lost(history, self._key(pool), job, pool.outstanding)
 
     def _read_if_quiet(self) -> History | None:
         """The record, if nobody has written to it since the last look."""

@@ -1,4 +1,4 @@
-"""The proof, before the limit, that a block will never end: every process waits, and nothing is under way.
+"""The proofs, before the limit, that a block will never end: every process waits, and nothing is under way.
 
 A release, a put or a set is noted before it is done, and what it allows after it was done. So if the
 records say that a permit is free or an item is under way, somebody may be about to wake up.
@@ -22,6 +22,28 @@ def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     if not alive or not all(process in history.for_ever and process in waits for process in alive):
         return False  # with nobody left, the last ones are about to be gone
     return not any(_may_wake(history, *waits[process]) for process in alive)
+
+
+def result_is_lost(history: History, pool: str, job: int, outstanding: list[int]) -> bool:
+    """Whether a job of a Pool will never have its result: a Pool does not run a task again.
+
+    The task may have died with its worker, or have killed the worker that could not unpickle it; which task
+    that was nobody knows, unless only one job is outstanding.
+    """
+    dead = [p for p, life in history.lives.items() if life.worker_of == pool and not history.is_alive(p)]
+    taken = [history.unfinished[process]["job"] for process in dead if process in history.unfinished]
+    unread = any(history.counts[pool][process, "gave up"] for process in dead)
+    return job in taken or (unread and outstanding == [job])
+
+
+def children_are_idle(history: History) -> bool:
+    """Whether all children have done what they could: a worker waits for a task, any other child for ever."""
+    waiting = {process for process, *_rest in history.waiting}
+    return all(
+        process in waiting and (life.worker_of or process in history.for_ever)
+        for process, life in history.lives.items()
+        if history.is_alive(process) and process != history.parent()
+    )
 
 
 def _may_wake(history: History, key: str, what: Any, start: int) -> bool:

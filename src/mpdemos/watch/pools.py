@@ -10,12 +10,9 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import pool
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .primitives import Trace
-
-if TYPE_CHECKING:
-    from .history import History
 
 _POLITE = 2.0  # seconds that a terminating pool waits for a lock that a killed worker may hold
 
@@ -164,33 +161,15 @@ class Pool(pool.Pool):
         ending.start()
         ending.join(_POLITE)
 
-    def waits_for_a_lost_result(self, history: History) -> bool:
-        """Whether the awaited result will never come, and all workers have done what they could.
-
-        A Pool never runs a task again. The task may have died with its worker, or have killed the worker that
-        could not unpickle it; which one that was nobody knows, unless it is the only one.
-        """
-        if self.awaited is None or any(_may_go_on(history, process) for process in history.lives):
-            return False
-        key = self._trace.key
-        dead = [p for p, life in history.lives.items() if life.worker_of == key and not history.is_alive(p)]
-        taken = [history.unfinished[process]["job"] for process in dead if process in history.unfinished]
-        unread = any(history.counts[key][process, "gave up"] for process in dead)
-        only = list(self._cache) == [self.awaited]  # type: ignore[attr-defined]
-        return self.awaited in taken or (unread and only) or self.reader_died
+    @property
+    def outstanding(self) -> list[int]:
+        """The jobs that lack a result."""
+        return list(self._cache)  # type: ignore[attr-defined]
 
     @property
     def reader_died(self) -> bool:
         """Whether the parent's thread that receives results is gone: nothing will arrive any more."""
         return not self._result_handler.is_alive()  # type: ignore[attr-defined]
-
-
-def _may_go_on(history: History, process: str) -> bool:
-    """Whether a process may still do something; the parent waits, and so does a worker without a task."""
-    if process == history.parent() or not history.is_alive(process):
-        return False
-    waits = any(waiting == process for waiting, *_rest in history.waiting)
-    return not (waits and (history.lives[process].worker_of or process in history.for_ever))
 
 
 class _TracedIterator:
