@@ -90,9 +90,11 @@ def test_the_lesson_runs_unchanged_on_a_cluster_from_the_command_line(address, m
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
     stored, run = (nbformat.read(LESSON, as_version=4) for _ in range(2))
     where = code(run)[-1]
-    where.source = (
-        f"assert client.scheduler.address == {address!r} and client.cluster is None\n{where.source}"
-    )
+    where.source = f"""\
+assert client.scheduler.address == {address!r} and client.cluster is None
+while any(client.processing().values()):  # no task of the lesson runs for ever, nor one that began again
+    time.sleep(0.1)
+{where.source}"""
     NotebookClient(run, timeout=2 * LIMIT, resources={"metadata": {"path": str(LESSON.parent)}}).execute()
     for before, after in zip(code(stored), code(run), strict=True):
         if "nbval-ignore-output" not in before.metadata.get("tags", []):
