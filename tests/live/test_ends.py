@@ -85,6 +85,27 @@ def test_a_hung_process_is_ended_too(run):
         call.join(PATIENCE)
 
 
+def test_a_call_under_way_is_waited_for_before_its_processes_are_ended(run, monkeypatch):
+    """Event.set() waits for those whom it wakes; if they were killed before, it would wait for ever."""
+    monkeypatch.setattr(control_module, "_GOODBYE", 4 * PATIENCE)
+    control = run(live.Event())
+    says(control, "walker-1, walker-2 and walker-3 wait")
+    begun, gate, seen = threading.Event(), threading.Event(), []
+
+    def call():
+        begun.set()
+        gate.wait(PATIENCE)
+        seen.append(len(descendants()))
+
+    control._run.presses.put(lambda control: control.call_in_a_thread(call))
+    assert begun.wait(PATIENCE)
+    control.stop()
+    control._run.join(1)  # time enough to end the processes, if nobody waited
+    gate.set()
+    control.close()
+    assert seen == [3]
+
+
 def test_it_ends_by_itself_when_it_is_forgotten(run, monkeypatch):
     monkeypatch.setattr(control_module, "LIMIT", 0.2)
     control = run(live.Lock())
