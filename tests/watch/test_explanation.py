@@ -107,8 +107,22 @@ def test_an_event_a_condition_and_a_barrier():
         line.wait()
     told = mp.explain().splitlines()
     assert "event bell was set 1 time (MainProcess 1), cleared 1 time; 1 of 2 waits came through." in told
-    assert "condition news was notified by MainProcess; 0 of 1 wait were notified." in told
+    assert "condition news was notified by MainProcess; 0 of 1 wait was notified." in told
     assert "barrier line: 1 of 1 wait passed." in told
+
+
+def test_a_wait_that_was_cut_off_counts_as_one_that_was_not_notified():
+    story = Story()
+    story.make("Condition-1", "Condition", 1)
+    for name, *rest in (("told", "notified"), ("late",)):
+        story.meet(name)
+        for action, *detail in (["waits", "acquire"], ["acquired"], ["waits", "notify"], ["released"]):
+            story.note(name, action, "Condition-1", *detail)
+        story.note("MainProcess", "notifies", "Condition-1", 1)
+        for action in rest:
+            story.note(name, action, "Condition-1", "notify")
+    told = explain(story.history(news="Condition-1"))
+    assert "condition news was notified by MainProcess; 1 of 2 waits were notified." in told
 
 
 def test_a_notification_tells_how_many_it_is_for():

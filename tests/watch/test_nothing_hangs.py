@@ -623,6 +623,40 @@ def test_what_proves_that_nobody_can_go_on_and_what_does_not(kind, size, hang, w
         assert nobody_can_go_on(story.history()) is proved
 
 
+@pytest.mark.parametrize(
+    ("steps", "proved"),
+    [
+        ("main notifies 1, late waits", True),  # nobody was there to hear it
+        ("main notifies all, late waits", True),
+        ("late waits, main notifies 0", True),
+        ("late waits, main notifies 1", False),
+        ("late waits, main notifies all", False),
+        ("p waits, late waits, main notifies 1, p notified, p waits", True),
+        ("p waits, late waits, main notifies 2, p notified, p waits", False),
+        ("p waits, late waits, main notifies all, p notified, p waits", False),
+        ("p waits, main notifies all, late waits, p notified, p waits", True),
+        ("p waits, main notifies 3, p notified, p waits, late waits", True),
+        ("p waits for now, p gave up, late waits, main notifies 1, p waits", False),
+        ("p waits for now, main notifies 1, p gave up, p waits, late waits", True),
+    ],
+)
+def test_a_notification_reaches_only_who_waits_already(steps, proved):
+    story = Story()
+    story.make("Condition-1", "Condition", 1)
+    story.meet("late")
+    if "p " in steps:
+        story.meet("p")
+    for step in steps.split(", "):
+        who, action = step.split(" ", 1)
+        if who == "main":
+            many = action.removeprefix("notifies ")
+            story.note("MainProcess", "notifies", "Condition-1", int(many) if many.isdigit() else many)
+        else:
+            story.note(who, action, "Condition-1", "notify")
+    story.note("MainProcess", "waits", "", ["join", story.pids["late"]])
+    assert nobody_can_go_on(story.history()) is proved
+
+
 def test_a_wait_with_a_timeout_proves_nothing():
     story = Story()
     story.meet("p")

@@ -58,12 +58,34 @@ def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
     if what == "set":
         return _since(history, key, "set", start)
     if what == "notify":
-        return _since(history, key, "notifies", start)
+        return _is_notified(history, key)
     if what == "the others":
         ends = _total(history, key, "passed") + _total(history, key, "gave up")
         came = _total(history, key, "waits") + _total(history, key, "waits for now")
         return came - ends >= history.sizes.get(key, 0) or _since(history, key, "passed", start)
     return True
+
+
+def _is_notified(history: History, key: str) -> bool:
+    """Whether somebody who waits may have been notified, and has not said so yet.
+
+    All this is noted while the condition's lock is held, so the records are in the order in which it
+    happened. A notification reaches only those who wait already. Who is about to give up, or has died, still
+    counts as waiting: that may be one too many, but never one too few.
+    """
+    waiting = notified = 0
+    for record in history.records:
+        if record.resource != key:
+            continue
+        if record.action == "notifies":
+            some = isinstance(record.detail, int) and record.detail >= 0
+            notified += record.detail if some else waiting
+        elif record.detail == "notify":
+            waiting += record.action.startswith("waits")
+            waiting -= record.action in ("notified", "gave up")
+            notified -= record.action == "notified"
+        notified = min(max(0, notified), waiting)
+    return notified > 0
 
 
 def _may_hear(history: History, key: str, what: list[Any], start: int) -> bool:

@@ -141,11 +141,15 @@ def _told_of_lock(history: History, key: str, what: str) -> str:
 
 
 def _told_of_condition(history: History, key: str, what: str) -> str:
-    notified, waited = _count(history, key, "notified"), _count(history, key, "notified", "gave up")
+    notified = _count(history, key, "notified")
+    waited = sum(
+        r.action.startswith("waits") for r in history.records if (r.resource, r.detail) == (key, "notify")
+    )
     if not waited and not _count(history, key, "notifies"):
         return ""
     who = _names(history, key, "notifies")
-    return f"{what} was notified by {who}; {notified} of {times(waited, 'wait')} were notified."
+    were = "was" if waited == 1 else "were"
+    return f"{what} was notified by {who}; {notified} of {times(waited, 'wait')} {were} notified."
 
 
 def _names(history: History, key: str, action: str) -> str:
