@@ -23,4 +23,11 @@ def load_ipython_extension(shell: Any) -> None:
         """%%worker [name]: make this cell a module that every process can import."""
         print(cells.run(line.strip(), cell))
 
+    def misplaced(line: str) -> None:
+        """IPython takes %%worker below another line for a line magic of the name %worker."""
+        from IPython.core.error import UsageError
+
+        raise UsageError("%%worker has to be the first line of its cell: move what is above it below it")
+
     shell.register_magic_function(worker, magic_kind="cell")
+    shell.register_magic_function(misplaced, magic_name="%worker")

@@ -233,6 +233,7 @@ def test_in_a_real_kernel():
         for amount in (1, 2):
             assert run(ADD.format(amount=amount)) == "Every process can now use: add.\n"
             assert run(ASK) == f"{1 + amount}\n"
+        assert "first line of its cell" in run("# my function\n" + ADD.format(amount=3))
         assert "def add(:" in run("%%worker\ndef add(:\n    pass")
         ask_folder = "from mpdemos.practice.folder import private_folder; print(private_folder())"
         first = Path(run(ask_folder).strip())
