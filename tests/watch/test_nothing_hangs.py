@@ -449,13 +449,21 @@ def test_a_task_that_nobody_marks_as_done():
 # Pools that lose a result
 
 
+def parent_waits(mp):
+    return last_actions(mp).get("MainProcess", "").startswith("waits")
+
+
 @posix_only
 def test_a_pool_whose_worker_is_killed(method):
     def lose(mp):
         pool = mp.Pool(2)
         mp.label(workers=pool)
         expire_when(
-            mp, lambda: any(life.worker_of and life.end is not None for life in mp._told().lives.values())
+            mp,
+            lambda: (
+                any(life.worker_of and life.end is not None for life in mp._told().lives.values())
+                and parent_waits(mp)
+            ),
         )
         pool.map(watchworkers.die_on_three, range(6), chunksize=1)
 
@@ -470,9 +478,9 @@ def test_a_pool_whose_initializer_fails():
         pool = mp.Pool(2, watchworkers.fail)
         expire_when(
             mp,
-            lambda: sum(1 for life in mp._told().lives.values() if life.exitcode == 1) >= 3,
+            lambda: sum(life.exitcode == 1 for life in mp._told().lives.values()) >= 3 and parent_waits(mp),
         )
-        pool.map(watchworkers.square, range(6))
+        pool.map(watchworkers.square, range(6), chunksize=1)  # the default divides by the number of workers
 
     text = stuck(fail)
     assert "MainProcess waits for a result from Pool-1" in text
