@@ -121,6 +121,9 @@ def test_a_wait_that_was_cut_off_counts_as_one_that_was_not_notified():
         story.note("MainProcess", "notifies", "Condition-1", 1)
         for action in rest:
             story.note(name, action, "Condition-1", "notify")
+    story.make("Condition-2", "Condition", 1)
+    story.meet("elsewhere")
+    story.note("elsewhere", "waits", "Condition-2", "notify")
     told = explain(story.history(news="Condition-1"))
     assert "condition news was notified by MainProcess; 1 of 2 waits were notified." in told
 

@@ -480,7 +480,7 @@ def test_a_pool_whose_initializer_fails():
             mp,
             lambda: sum(life.exitcode == 1 for life in mp._told().lives.values()) >= 3 and parent_waits(mp),
         )
-        pool.map(watchworkers.square, range(6), chunksize=1)  # the default divides by the number of workers
+        pool.map(watchworkers.square, range(6), chunksize=1)  # the default divides by the workers alive
 
     text = stuck(fail)
     assert "MainProcess waits for a result from Pool-1" in text
@@ -663,6 +663,17 @@ def test_a_notification_reaches_only_who_waits_already(steps, proved):
             story.note(who, action, "Condition-1", "notify")
     story.note("MainProcess", "waits", "", ["join", story.pids["late"]])
     assert nobody_can_go_on(story.history()) is proved
+
+
+def test_a_notification_of_another_condition_wakes_nobody_here():
+    story = Story()
+    story.meet("late")
+    for key in ("Condition-1", "Condition-2"):
+        story.make(key, "Condition", 1)
+    story.note("late", "waits", "Condition-1", "notify")
+    story.note("MainProcess", "notifies", "Condition-2", 1)
+    story.note("MainProcess", "waits", "", ["join", story.pids["late"]])
+    assert nobody_can_go_on(story.history())
 
 
 def test_a_wait_with_a_timeout_proves_nothing():
