@@ -1,5 +1,9 @@
-"""How nbval compares the notebooks, and how it ends their kernels."""
+"""How nbval compares the notebooks, and how it starts and ends their kernels."""
 
+import tempfile
+
+import nbval.kernel
+from kernels import PrivateKernel
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbFile
 
@@ -24,3 +28,21 @@ def _stop(self):
 
 
 RunningKernel.stop = _stop
+
+
+nbval.kernel.KernelManager = PrivateKernel
+_start = nbval.kernel.start_new_kernel
+
+
+def _start_and_say_why_not(*args, stderr, **options):
+    """Start a kernel; if it does not come up, its own words are in the error."""
+    with tempfile.TemporaryFile("w+") as words:
+        try:
+            return _start(*args, stderr=words, **options)
+        except RuntimeError as error:
+            words.seek(0)
+            error.add_note(f"The kernel said:\n{words.read()}")
+            raise
+
+
+nbval.kernel.start_new_kernel = _start_and_say_why_not

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from jupyter_client.manager import start_new_kernel
+from kernels import start_kernel
 from livetools import PATIENCE, descendants, named, says, wait_until
 
 from mpdemos import Stuck, live, watch
@@ -150,7 +150,7 @@ class Kernel:
         self.tag = uuid.uuid4().hex
         environment = os.environ | {"MPDEMOS_TEST_TAG": self.tag}
         environment.pop("PYTEST_CURRENT_TEST", None)
-        self.manager, self.client = start_new_kernel(env=environment)
+        self.manager, self.client = start_kernel(env=environment)
         self.run(f"from mpdemos import live; control = live.{kind}(); control.start()")
 
     def run(self, code):

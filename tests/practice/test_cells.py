@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+from kernels import start_kernel
 from practicetools import cell
 
 from mpdemos import ChildFailed, watch
@@ -215,7 +215,7 @@ child.join()
 
 def test_in_a_real_kernel():
     """Loaded, edited, run again; the folder goes when the kernel is restarted, and when it is killed."""
-    manager, client = start_new_kernel()
+    manager, client = start_kernel()
     try:
 
         def run(code):
