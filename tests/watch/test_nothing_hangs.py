@@ -396,6 +396,55 @@ def test_both_ends_of_a_pipe_wait_to_receive():
     )
 
 
+@posix_only
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("let_go", ["drop", "close"])
+def test_a_child_is_not_taken_for_the_one_before_it(let_go, method, monkeypatch):
+    """A sentinel's number is free again when its child was reaped, perhaps before the guard notes its end."""
+    saw_an_end, go_on = threading.Event(), threading.Event()
+
+    def wait_and_be_late(things, timeout, wait=guard.wait_for_any):
+        ready = wait(things, timeout)
+        if any(isinstance(thing, int) for thing in ready):
+            saw_an_end.set()
+            go_on.wait(PATIENCE)
+        return ready
+
+    monkeypatch.setattr(guard, "wait_for_any", wait_and_be_late)
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(method, limit=20) as mp:
+        bell = mp.Event()
+        child = start(mp, watchworkers.nothing, name="first")
+        number = child.sentinel
+        assert saw_an_end.wait(PATIENCE)
+        child.join()
+        assert child.pid not in mp._guard._sentinels  # Windows cannot wait for what is closed
+        if let_go == "close":
+            child.close()
+        del child
+        child = start(mp, watchworkers.wait_for, bell, name="second")
+        assert child.sentinel == number  # or this test tests nothing
+        wait_until(lambda: ("second", "waits") in {(e.process, e.action) for e in mp.events})
+        go_on.set()
+        child.join()
+
+
+def test_a_sentinel_that_is_closed_does_not_end_the_guard(monkeypatch):
+    """On Windows it is an error to wait for a child that has just been reaped."""
+    failed = threading.Event()
+
+    def fail_once(things, timeout, wait=guard.wait_for_any):
+        if len(things) > 1 and not failed.is_set():
+            failed.set()
+            raise OSError("the handle is invalid")
+        return wait(things, timeout)
+
+    monkeypatch.setattr(guard, "wait_for_any", fail_once)
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=20) as mp:
+        bell = mp.Event()
+        start(mp, watchworkers.wait_for, bell, name="guest").join()
+    assert failed.is_set()
+
+
 def test_an_event_that_nobody_sets():
     def forget(mp):
         bell = mp.Event()

@@ -381,6 +381,7 @@ class Watch(context.BaseContext):
             if child not in self._children:
                 return
             self._children.remove(child)
+        self._guard.forget(child.pid)  # type: ignore[arg-type]
         self._somebody_ended = True
         code = child.exitcode
         self._recorder.note("reaps", "", {"pid": child.pid, "exitcode": code})

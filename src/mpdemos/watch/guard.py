@@ -61,7 +61,7 @@ class Guard:
         self._end_children = end_children
         self._next_look = time.monotonic() + _LOOK
         self._over = False
-        self._sentinels: dict[Any, int] = {}
+        self._sentinels: dict[int, Any] = {}  # of each child, by its pid
         self._wake_reader, self._wake = connection.Pipe(duplex=False)
         self._handler: _Handler | None = None
         self._thread = threading.Thread(target=self._run, name="mpdemos-guard", daemon=True)
@@ -74,8 +74,12 @@ class Guard:
 
     def add(self, sentinel: Any, pid: int) -> None:
         """Note the exit of the child with this sentinel."""
-        self._sentinels[sentinel] = pid
+        self._sentinels[pid] = sentinel
         self._wake.send_bytes(b"+")
+
+    def forget(self, pid: int) -> None:
+        """A child was reaped: from now on the system may give its sentinel's number to the next one."""
+        self._sentinels.pop(pid, None)
 
     def left(self) -> float | None:
         """Seconds until the limit; None without one."""
@@ -126,11 +130,17 @@ class Guard:
         expired = False
         while True:
             left = max(0.0, self._next_look - time.monotonic()) if expired else self._until_next_look()
-            for ready in wait_for_any([self._wake_reader, *self._sentinels], left):
-                if ready is not self._wake_reader:
-                    self._exited(self._sentinels.pop(ready))
-                elif self._wake_reader.recv_bytes() == b"-":
-                    return
+            pids = {sentinel: pid for pid, sentinel in list(self._sentinels.items())}
+            try:
+                woken_by = wait_for_any([self._wake_reader, *pids], left)
+            except OSError:  # Windows: a child was reaped in this moment, and its handle closed
+                woken_by = []
+            for ready in woken_by:
+                if ready is self._wake_reader:
+                    if self._wake_reader.recv_bytes() == b"-":
+                        return
+                elif self._sentinels.pop(pids[ready], None) is not None:
+                    self._exited(pids[ready])
             if not expired and not self._over and (self.left() == 0.0 or self._is_hopeless()):
                 expired = True
                 with contextlib.suppress(Exception):  # to end the block matters more than to say why
