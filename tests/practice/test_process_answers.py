@@ -370,6 +370,26 @@ def run_with_deadline(process, seconds):
 }
 
 RIGHT = {
+    "process-1": {
+        "on a machine so busy that the last start is noted when all have ended": """
+import multiprocessing, time
+def run_all(mp, job, arguments):
+    note = mp._recorder.note
+    def note_late(action, *what):
+        if action == "starts" and what[1]["name"] == "last":
+            for child in multiprocessing.active_children():
+                child._popen.wait()
+        note(action, *what)
+    mp._recorder.note = note_late
+    processes = [mp.Process(target=job, args=(argument,)) for argument in arguments]
+    processes[-1].name = "last"
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+""",
+    },
     "process-2": {
         "receives first, and closes its copy": """
 def collect(mp, job, arguments):

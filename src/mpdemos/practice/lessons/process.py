@@ -69,15 +69,16 @@ def _require_a_process_each(trial: Trial, mp: Watch, arguments: list[Any], call:
 
 def _require_side_by_side(trial: Trial, mp: Watch) -> None:
     actions = [event.action for event in mp.events]
-    last_start = len(actions) - actions[::-1].index("starts")
-    too_early = [
+    last_start, last_run = (len(actions) - actions[::-1].index(action) for action in ("starts", "runs"))
+    waited = [
         event
         for event in mp.events[:last_start]
-        if event.action in ("exits", "returned")
-        or (isinstance(event.detail, list) and event.detail[0] in ("join", "receive"))
+        if isinstance(event.detail, list) and event.detail[0] in ("join", "receive")
     ]
+    # A start is noted after it was made: by then, all may have met and have ended.
+    ended = {"exits", "returned"}.intersection(actions[: min(last_start, last_run)])
     trial.require(
-        not too_early,
+        not (waited or ended),
         "You waited for one process before you had started the next, so they ran one after the other. Start "
         "all of them first, then wait for all.",
     )
