@@ -37,6 +37,19 @@ def run_all(mp, job, arguments):
 """,
             "one after the other",
         ),
+        "waits a moment for each before it starts the next": (
+            """
+def run_all(mp, job, arguments):
+    processes = [mp.Process(target=job, args=(argument,)) for argument in arguments]
+    for process in processes:
+        process.start()
+        process.join(0.01)
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+""",
+            "one after the other",
+        ),
         "calls the job in the parent": (
             """
 def run_all(mp, job, arguments):
@@ -372,7 +385,7 @@ def run_with_deadline(process, seconds):
 RIGHT = {
     "process-1": {
         "on a machine so busy that the last start is noted when all have ended": """
-import multiprocessing, time
+import multiprocessing
 def run_all(mp, job, arguments):
     note = mp._recorder.note
     def note_late(action, *what):
