@@ -4,7 +4,8 @@
     make soak ARGS="--runs 6 tests/watch"  fewer; what follows the options goes to pytest
 
 Several runs go on at once, one more than there are cores, so that each meets the load of the others. Every
-run has a copy of the checkout of its own. The output of a run that fails is kept, and its name printed.
+run has a copy of the checkout and a temporary folder of its own; what it leaves there makes it fail, too.
+The output of a run that fails is kept, and its name printed.
 """
 
 import argparse
@@ -36,11 +37,13 @@ def copy_of_the_checkout(target):
 
 
 def run(number, method, pytest_arguments, scratch):
-    """One run of the suite; returns whether it was green."""
+    """One run of the suite; returns whether it was green and left nothing."""
     checkout = scratch / f"{number:02}-{method}"
     copy_of_the_checkout(checkout)
     log = checkout.with_suffix(".log")
+    temporary = Path(tempfile.mkdtemp(prefix=""))  # short: there are sockets below it
     environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "MPDEMOS_START_METHOD": method}
+    environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     environment.pop("PYTHONUNBUFFERED", None)
     before, started = psutil.cpu_times(), time.monotonic()
     with log.open("w") as output:
@@ -57,12 +60,16 @@ def run(number, method, pytest_arguments, scratch):
         f"run {number:2}  {method:10}  {time.monotonic() - started:5.0f} s  cores {busy(before):3.0%} busy  "
     )
     print(f"{line}load {os.getloadavg()[0]:4.1f}  {', '.join(counts)}", flush=True)
+    left = sorted(each.name for each in temporary.iterdir() if not each.name.startswith("pytest-of-"))
+    if left:
+        print(f"left in its temporary folder: {', '.join(left)}", flush=True)
     if status:
         print("\n".join(re.findall(r"(?m)^(?:FAILED|ERROR) .*", text)), f"\nsee {log}", sep="", flush=True)
     else:
         log.unlink()
     shutil.rmtree(checkout)
-    return status == 0
+    shutil.rmtree(temporary, ignore_errors=True)
+    return not (status or left)
 
 
 def busy(before):

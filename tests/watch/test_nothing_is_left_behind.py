@@ -273,26 +273,53 @@ def test_a_killed_remover_is_replaced(monkeypatch):
     first.kill()
     first.wait()
     told, tell = [], remover._tell
-    monkeypatch.setattr(remover, "_tell", lambda who, what: told.append(who) or tell(who, what))
+    monkeypatch.setattr(remover, "_tell", lambda who, *what: told.append(who) or tell(who, *what))
     with watch():
         assert len(remover._removers) == 2
         assert remover._removers[-1].poll() is None
         assert told == remover._removers  # the second one, when the first did not hear it
 
 
+KILLS_THE_REMOVER = """
+import os, signal, time
+from mpdemos.watch import remover
+
+first = remover.make_folder()
+remover._removers[0].kill()
+remover._removers[0].wait()
+if {another}:
+    remover.make_folder()
+print("ready", flush=True)
+if {killed}:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@posix_only
+@pytest.mark.parametrize(("another", "killed"), [(False, False), (True, True)])
+def test_what_a_killed_remover_knew_is_removed(tmp_path, another, killed):
+    """By the next remover; at the latest by the process itself, if that can."""
+    with running(script(tmp_path, KILLS_THE_REMOVER.format(another=another, killed=killed))) as run:
+        run.await_line("ready")
+        assert run.wait() == (-signal.SIGKILL if killed else 0)
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert run.folders() == []
+
+
 def test_a_remover_is_told_of_the_folder_of_the_library():
     """Also if that could not be made at first."""
     told = []
-    library = os.fsencode(remover.util.get_temp_dir())
+    library = remover.util.get_temp_dir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remover, "_removers", [])
+        patch.setattr(remover, "_folders", [])
         patch.setattr(remover, "_start", lambda: "a remover")
-        patch.setattr(remover, "_tell", lambda to, folders: told.append((to, folders)) or True)
+        patch.setattr(remover, "_tell", lambda *what: told.append(what) or True)
         with pytest.MonkeyPatch.context() as full, pytest.raises(ZeroDivisionError):
             full.setattr(remover.util, "get_temp_dir", lambda: 1 / 0)
             remover.remove_at_the_end("/ours")
         remover.remove_at_the_end("/ours")
-    assert told == [("a remover", library + b"\0/ours\0")]
+    assert told == [("a remover", library, "/ours")]
 
 
 FORKS = """

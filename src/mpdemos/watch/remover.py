@@ -29,6 +29,7 @@ for folder in filter(None, told.split(b"\\0")):
         time.sleep(0.05)
 """
 _removers: list[subprocess.Popen[bytes]] = []  # one is used; two threads may each have started one
+_folders: list[str] = []  # all of them: what a remover knew goes with it if somebody kills it
 
 
 def make_folder() -> str:
@@ -58,14 +59,18 @@ def remove_at_the_end(folder: str) -> None:
     Raises:
         OSError: if the remover cannot be started.
     """
-    told = os.fsencode(folder) + b"\0"
-    if not (_removers and _tell(_removers[-1], told)):
-        library = os.fsencode(util.get_temp_dir())  # which a kernel that is killed would leave, too
+    if not (_removers and _tell(_removers[-1], folder)):
+        library = util.get_temp_dir()  # which a kernel that is killed would leave, too
         _removers.append(_start())
-        _tell(_removers[-1], library + b"\0" + told)
+        _tell(_removers[-1], library, *_folders, folder)
+    _folders.append(folder)
 
 
-def _tell(remover: subprocess.Popen[bytes], told: bytes) -> bool:
+def _tell(remover: subprocess.Popen[bytes], *folders: str) -> bool:
+    return _write(remover, b"".join(os.fsencode(folder) + b"\0" for folder in folders))
+
+
+def _write(remover: subprocess.Popen[bytes], told: bytes) -> bool:
     assert remover.stdin is not None
     try:
         return remover.stdin.write(told) == len(told)
@@ -90,9 +95,13 @@ def _start() -> subprocess.Popen[bytes]:
 
 def end() -> None:
     """Remove the folders now, and end the remover."""
+    import shutil
+
     while _removers:
         remover = _removers.pop()
-        _tell(remover, b"\0")  # a process that was forked may keep its input open
+        _write(remover, b"\0")  # a process that was forked may keep its input open
         assert remover.stdin is not None
         remover.stdin.close()
         remover.wait()
+    while _folders:  # what is left of them, as when somebody has killed the remover
+        shutil.rmtree(_folders.pop(), ignore_errors=True)
