@@ -1,9 +1,18 @@
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is in a script's background, and is inherited
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def tmp_path():
+    """Shorter than pytest's own: sockets are below it, and an address has at most 103 letters on macOS."""
+    with tempfile.TemporaryDirectory(prefix="", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("docs", "notebooks", "requirements", "src", "tests", "tools", ".ci", ".github")
+STAYS = ("pytest-of-", "dask-scratch-space")  # pytest's own, and dask's, which is for all its programs
 UNWANTED = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "node_modules")
 
 
@@ -60,7 +61,7 @@ def run(number, method, pytest_arguments, scratch):
         f"run {number:2}  {method:10}  {time.monotonic() - started:5.0f} s  cores {busy(before):3.0%} busy  "
     )
     print(f"{line}load {os.getloadavg()[0]:4.1f}  {', '.join(counts)}", flush=True)
-    left = sorted(each.name for each in temporary.iterdir() if not each.name.startswith("pytest-of-"))
+    left = sorted(each.name for each in temporary.iterdir() if not each.name.startswith(STAYS))
     if left:
         print(f"left in its temporary folder: {', '.join(left)}", flush=True)
     if status:

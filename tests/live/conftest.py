@@ -1,3 +1,4 @@
+import multiprocessing.util
 import tempfile
 import threading
 
@@ -11,6 +12,7 @@ from mpdemos.live import control
 def nothing_is_left(alarm, tmp_path, monkeypatch):
     """After every test: no process, no folder, no thread."""
     alarm(240)
+    multiprocessing.util.get_temp_dir()  # the library's own outlives this test
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(control, "_TICK", 0.05)
     yield
