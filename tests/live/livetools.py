@@ -1,5 +1,6 @@
 """What the tests of `mpdemos.live` share."""
 
+import os
 import re
 import time
 from multiprocessing import forkserver, resource_tracker
@@ -32,6 +33,13 @@ def descendants():
         *(each.pid for each in remover._removers),
     }
     return [process for process in psutil.Process().children(recursive=True) if process.pid not in helpers]
+
+
+def wait_for(file, number):
+    """A task that ends when there is such a file."""
+    while not os.path.exists(file):
+        time.sleep(0.02)
+    return number
 
 
 def named(control, name):

@@ -4,12 +4,14 @@ import base64
 import multiprocessing
 import re
 from contextlib import suppress
+from functools import partial
 
 import psutil
 import pytest
-from livetools import descendants, named, says, wait_until
+from livetools import descendants, named, says, wait_for, wait_until
 
 from mpdemos import live
+from mpdemos.live import workers
 
 KINDS = [live.Lock, live.Semaphore, live.Event, live.Queue, live.Pool]
 
@@ -139,7 +141,8 @@ def test_a_waiter_that_waits_is_not_killed(run):
     assert named(control, "waiter-2").is_alive()
 
 
-def test_a_pool_loses_the_task_of_a_killed_worker_and_goes_on(run):
+def test_a_pool_loses_the_task_of_a_killed_worker_and_goes_on(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "nap", partial(wait_for, str(tmp_path / "go on")))
     control = run(live.Pool())
     says(control, "0 of 2 workers are busy; tasks: 0 wait, 0 done, 0 lost")
     control.press("Kill a busy worker")
@@ -148,5 +151,6 @@ def test_a_pool_loses_the_task_of_a_killed_worker_and_goes_on(run):
     says(control, r"2 of 2 workers are busy; tasks: 2 wait, 0 done, 0 lost\.$")
     control.press("Kill a busy worker")
     says(control, r"crew worker \d was killed: its task is lost")
+    (tmp_path / "go on").touch()
     says(control, "0 of 2 workers are busy; tasks: 0 wait, 3 done, 1 lost")
     assert "crew worker 3" in drawn(control)

@@ -31,7 +31,7 @@ from watchtools import (
 )
 
 from mpdemos import ChildFailed, Stuck, watch
-from mpdemos.watch import context, guard
+from mpdemos.watch import context, deadlock, guard
 from mpdemos.watch.deadlock import children_are_idle, nobody_can_go_on, result_is_lost
 from mpdemos.watch.guard import Interrupted
 
@@ -568,6 +568,40 @@ def test_a_lost_result_is_not_waited_for_until_the_limit(lose, method):
 def test_an_unreadable_result_is_not_waited_for_until_the_limit():
     with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
         mp.Pool(1).map(watchworkers.give_unreadable, [1])
+
+
+@posix_only
+@pytest.mark.parametrize("where", ["before it reads a result", "before who asked for it has it"])
+def test_results_that_are_on_their_way_arrive_before_a_lost_one_is_told_of(where, monkeypatch):
+    """As if the parent's thread that receives results were held up, on a busy machine."""
+    idle = []
+
+    def noting(history):
+        found = children_are_idle(history)
+        return found and not idle.append(found)
+
+    def hold_up(*_):
+        wait_until(lambda: len(idle) >= 3 or mp._state != "open")
+
+    def wait_and_hold_up(timeout=0.0):
+        found = poll(timeout)
+        if timeout is None:
+            hold_up()
+        return found
+
+    monkeypatch.setattr(deadlock, "children_are_idle", noting)
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
+        pool = mp.Pool(2)
+        lost = pool.apply_async(watchworkers.kill_itself)
+        if where == "before it reads a result":
+            poll = pool._outqueue._reader.poll
+            pool._outqueue._reader.poll = wait_and_hold_up
+            pool.apply(watchworkers.square, (0,))  # for which it has waited already
+            other = pool.apply_async(watchworkers.square, (1,))
+        else:
+            other = pool.apply_async(watchworkers.square, (1,), callback=hold_up)
+        lost.get()
+    assert other.ready()
 
 
 @posix_only

@@ -293,7 +293,9 @@ class Watch(context.BaseContext):
         history = self._read_if_quiet()
         if history is None or not children_are_idle(history):
             return False
-        return pool.reader_died or result_is_lost(history, self._key(pool), job, pool.outstanding)
+        if pool.reader_died:
+            return True
+        return pool.everything_is_read and result_is_lost(history, self._key(pool), job, pool.outstanding)
 
     def _read_if_quiet(self) -> History | None:
         """The record, if nobody has written to it since the last look."""

@@ -70,6 +70,7 @@ class Pool(pool.Pool):
 
     def __init__(self, *args: Any, trace: Trace, context: Any, **kwargs: Any) -> None:
         self._trace = trace
+        self._reading = threading.Lock()  # held from when a result is read until who asked for it has it
         self.Process = partial(_start_worker, trace)  # type: ignore[method-assign]
         super().__init__(*args, context=context, **kwargs)  # type: ignore[misc]
 
@@ -77,8 +78,16 @@ class Pool(pool.Pool):
         super()._setup_queues()  # type: ignore[misc]
         trace, receive = self._trace, self._quick_get  # type: ignore[has-type]
 
+        reading = False
+
         def quick_get() -> Any:
+            nonlocal reading
+            if reading:  # what came last has reached the one who asked for it
+                self._reading.release()
+                reading = False
             try:
+                self._outqueue._reader.poll(None)  # type: ignore[attr-defined]
+                reading = self._reading.acquire()
                 return receive()
             except (EOFError, OSError):
                 raise
@@ -165,6 +174,16 @@ class Pool(pool.Pool):
     def outstanding(self) -> list[int]:
         """The jobs that lack a result."""
         return list(self._cache)  # type: ignore[attr-defined]
+
+    @property
+    def everything_is_read(self) -> bool:
+        """Whether each result that a worker has sent has reached the one who asked for it."""
+        if not self._reading.acquire(blocking=False):
+            return False
+        try:
+            return not self._outqueue._reader.poll()  # type: ignore[attr-defined]
+        finally:
+            self._reading.release()
 
     @property
     def reader_died(self) -> bool:
