@@ -281,7 +281,7 @@ def test_a_killed_remover_is_replaced(monkeypatch):
 
 
 KILLS_THE_REMOVER = """
-import os, signal, time
+import os, signal
 from mpdemos.watch import remover
 
 first = remover.make_folder()
@@ -302,6 +302,30 @@ def test_what_a_killed_remover_knew_is_removed(tmp_path, another, killed):
     with running(script(tmp_path, KILLS_THE_REMOVER.format(another=another, killed=killed))) as run:
         run.await_line("ready")
         assert run.wait() == (-signal.SIGKILL if killed else 0)
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert run.folders() == []
+
+
+FORKS_WITHOUT_A_REMOVER = """
+import multiprocessing, os
+from mpdemos.watch import remover
+
+folder = remover.make_folder()
+remover._removers[0].kill()
+remover._removers[0].wait()
+child = multiprocessing.get_context("fork").Process(target=remover.make_folder)
+child.start()
+child.join()
+print("still there" if os.path.isdir(folder) else "gone", flush=True)
+"""
+
+
+@posix_only
+def test_a_forked_child_leaves_its_parent_the_folder(tmp_path):
+    """Also if it had to start a remover of its own."""
+    with running(script(tmp_path, FORKS_WITHOUT_A_REMOVER)) as run:
+        run.await_line("still there")
+        assert run.wait() == 0
         wait_until(lambda: not run.processes(), SAFETY)
         assert run.folders() == []
 

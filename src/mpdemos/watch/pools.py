@@ -70,24 +70,23 @@ class Pool(pool.Pool):
 
     def __init__(self, *args: Any, trace: Trace, context: Any, **kwargs: Any) -> None:
         self._trace = trace
-        self._reading = threading.Lock()  # held from when a result is read until who asked for it has it
         self.Process = partial(_start_worker, trace)  # type: ignore[method-assign]
         super().__init__(*args, context=context, **kwargs)  # type: ignore[misc]
 
     def _setup_queues(self) -> None:
         super()._setup_queues()  # type: ignore[misc]
         trace, receive = self._trace, self._quick_get  # type: ignore[has-type]
-
-        reading = False
+        # Free only while the thread that receives results waits for one: what came before is handed over.
+        self._reading = threading.Lock()
+        self._reading.acquire()
 
         def quick_get() -> Any:
-            nonlocal reading
-            if reading:  # what came last has reached the one who asked for it
-                self._reading.release()
-                reading = False
+            self._reading.release()
             try:
                 self._outqueue._reader.poll(None)  # type: ignore[attr-defined]
-                reading = self._reading.acquire()
+            finally:
+                self._reading.acquire()
+            try:
                 return receive()
             except (EOFError, OSError):
                 raise

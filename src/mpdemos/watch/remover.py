@@ -30,6 +30,8 @@ for folder in filter(None, told.split(b"\\0")):
 """
 _removers: list[subprocess.Popen[bytes]] = []  # one is used; two threads may each have started one
 _folders: list[str] = []  # all of them: what a remover knew goes with it if somebody kills it
+if hasattr(os, "register_at_fork"):  # a forked child may not remove what its parent still uses
+    os.register_at_fork(after_in_child=_folders.clear)
 
 
 def make_folder() -> str:
@@ -67,10 +69,8 @@ def remove_at_the_end(folder: str) -> None:
 
 
 def _tell(remover: subprocess.Popen[bytes], *folders: str) -> bool:
-    return _write(remover, b"".join(os.fsencode(folder) + b"\0" for folder in folders))
-
-
-def _write(remover: subprocess.Popen[bytes], told: bytes) -> bool:
+    """Whether it could be told; an empty name says that no more will come."""
+    told = b"".join(os.fsencode(folder) + b"\0" for folder in folders)
     assert remover.stdin is not None
     try:
         return remover.stdin.write(told) == len(told)
@@ -99,7 +99,7 @@ def end() -> None:
 
     while _removers:
         remover = _removers.pop()
-        _write(remover, b"\0")  # a process that was forked may keep its input open
+        _tell(remover, "")  # a process that was forked may keep its input open
         assert remover.stdin is not None
         remover.stdin.close()
         remover.wait()
