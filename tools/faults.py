@@ -47,6 +47,9 @@ GRACE = 2.0  # seconds: beyond the limit for the end of the cell, and then for a
 PAUSE = 1.5  # seconds that a process is stopped at most
 YOUNG = 0.1  # seconds: whether it will be a child or a helper does not show yet
 PATIENCE = 60.0  # seconds that a kernel may take to answer
+# seconds: the library makes a semaphore first and then tells its resource tracker of it, so that one whose
+# maker is killed in between stays; with and without `watch`
+IN_THE_MAKING = 0.2
 TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that a kernel starts
 HELPERS = ("multiprocessing.resource_tracker", LABEL)  # they end with the kernel
 IS_ROOT = sys.platform == "linux" and os.geteuid() == 0
@@ -175,6 +178,7 @@ class Kernel:
             _mount(self.shm, "size=64m,nr_inodes=1000")
             inside = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/shm && exec "$@"', str(self.shm)]
         self._shared = set(_entries(self.shm))
+        self.killed = 0.0  # when a process was killed, in seconds since the epoch
         own = {TAG: str(self.folder), "TMPDIR": str(self.temp), "MPDEMOS_START_METHOD": method}
         own |= {"IPYTHONDIR": str(self.folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(self.folder)}
         self.client = BlockingKernelClient()
@@ -280,7 +284,11 @@ class Kernel:
     def left(self) -> list[str]:
         """What is there though the kernel is gone: processes, shared memory and semaphores, folders."""
         told = [f"process {' '.join(_command(process))[-90:]}" for process in self.processes()]
-        told += [f"/dev/shm/{name}" for name in _ours(set(_entries(self.shm)) - self._shared)]
+        told += [
+            f"/dev/shm/{name}"
+            for name in _ours(set(_entries(self.shm)) - self._shared)
+            if not was_being_made(self.shm / name, self.killed)
+        ]
         if self.temp.exists():  # tmp…: a TemporaryDirectory of the cell itself
             told += [f"temporary {name}" for name in _ours(os.listdir(self.temp)) if name[:3] != "tmp"]
         return told
@@ -317,6 +325,14 @@ class ServedKernel(Kernel):
         file = str(self.folder / f"kernel-{made['id']}.json")
         found = _soon(lambda: [p for p in self.processes() if file in _command(p)], "no kernel")
         return found[0], file
+
+
+def was_being_made(file: Path, killed: float) -> bool:
+    """Whether a file is a semaphore that a process may just have been making when it was killed."""
+    try:
+        return file.name.startswith("sem.") and 0 <= killed - file.stat().st_ctime < IN_THE_MAKING
+    except FileNotFoundError:
+        return True  # by now it is removed
 
 
 def _entries(folder: Path) -> list[str]:
@@ -366,7 +382,7 @@ def _ours(names) -> list[str]:
 
 
 def kill_child(kernel: Kernel, dice: random.Random):
-    return _to_a_child(kernel, dice, lambda child: child.kill())
+    return _to_a_child(kernel, dice, lambda child: _kill(kernel, child))
 
 
 def stop_child(kernel: Kernel, dice: random.Random):
@@ -392,8 +408,13 @@ def _to_a_child(kernel: Kernel, dice: random.Random, do):
     return None
 
 
+def _kill(kernel: Kernel, victim: psutil.Process | subprocess.Popen) -> None:
+    victim.kill()
+    kernel.killed = time.time()
+
+
 def kill_kernel(kernel: Kernel, dice: random.Random):
-    kernel.process.kill()
+    _kill(kernel, kernel.process)
     return lambda: None
 
 
@@ -403,7 +424,7 @@ def interrupt_kernel(kernel: Kernel, dice: random.Random):
 
 
 def kill_server(kernel: Kernel, dice: random.Random):
-    kernel._started.kill()
+    _kill(kernel, kernel._started)
     return lambda: None
 
 

@@ -23,3 +23,15 @@ def test_the_demos_are_the_watched_cells_of_the_lessons():
     for demo in faults.demos():
         compile(demo.before + "\n" + demo.code, demo.name, "exec")
         assert f"limit={faults.LIMIT}" in demo.code or "limit=" in demo.code
+
+
+def test_only_a_semaphore_as_young_as_the_kill_may_stay(tmp_path):
+    semaphore, segment = tmp_path / "sem.mp-1", tmp_path / "psm_1"
+    for file in (semaphore, segment):
+        file.touch()
+    made = semaphore.stat().st_ctime
+    assert faults.was_being_made(semaphore, made + 0.01)
+    assert not faults.was_being_made(semaphore, made + 1)
+    assert not faults.was_being_made(semaphore, made - 1)
+    assert not faults.was_being_made(segment, made + 0.01)
+    assert not faults.was_being_made(semaphore, 0.0)  # nobody was killed

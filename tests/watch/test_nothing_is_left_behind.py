@@ -174,6 +174,78 @@ def test_a_handler_of_the_program_hears_ctrl_c():
     assert heard == [signal.SIGINT]
 
 
+@posix_only
+def test_ctrl_c_is_heard_by_a_parent_that_was_about_to_block(method):
+    """A signal in the moment before a system call does not cut it short; nor does one to another thread."""
+    with pytest.raises(KeyboardInterrupt), watch(method, limit=None) as mp:
+        started = mp.Event()
+        child = mp.Process(target=watchworkers.sleep_for_now, args=(started,))
+        child.start()
+        started.wait()
+        threading.Thread(target=interrupt_during_join, args=(mp, child.name)).start()
+        child.join()
+    assert child.exitcode == -signal.SIGKILL  # and not 0: it did not sleep to its end
+
+
+def interrupt_during_join(mp, name):
+    wait_until(lambda: any(event.detail == ["join", name] for event in mp.events), SAFETY)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+
+@posix_only
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_one_ctrl_c_is_one(when):
+    heard = []
+
+    def hear(number, frame):
+        heard.append(number)
+
+    former = signal.signal(signal.SIGINT, hear)
+    try:
+        with watch(limit=None) as mp:
+            if when == "within":
+                signal.signal(signal.SIGINT, hear)
+            looks = []
+            look = mp._guard._handler.look
+            mp._guard._handler.look = lambda: looks.append(look())
+            signal.raise_signal(signal.SIGINT)
+            wait_until(lambda: len(looks) > 3, SAFETY)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert heard == [signal.SIGINT]
+
+
+@posix_only
+def test_a_signal_to_a_forked_child_is_none_to_its_parent():
+    if "fork" not in METHODS:
+        pytest.skip("needs fork")
+    with watch("fork") as mp:
+        reader, writer = mp.Pipe(duplex=False)
+        mp.Process(target=watchworkers.send_wakeup_fd, args=(writer,)).start()
+        assert reader.recv() == -1
+
+
+@posix_only
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_an_event_loop_keeps_its_signals(when):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        if when == "before":
+            signal.set_wakeup_fd(writer)
+        with watch():
+            if when == "within":
+                signal.set_wakeup_fd(writer)
+        assert signal.set_wakeup_fd(-1) == writer
+        with watch():
+            pass
+        assert signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)
+
+
 # Signals to a whole program
 
 PROGRAM = """

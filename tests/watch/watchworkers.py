@@ -33,6 +33,13 @@ def sleep_in(started):
     sleep_for_ever()
 
 
+def sleep_for_now(started):
+    """Sleep for longer than anybody has to wait, and yet end."""
+    started.set()
+    for _ in range(100):
+        time.sleep(0.2)
+
+
 def sleep_deaf(started):
     """Sleep, and hear neither Ctrl-C nor a polite request to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -44,6 +51,11 @@ def sleep_with_child(started):
     """A process that starts one of its own, by the plain library."""
     Process(target=sleep_for_ever, daemon=True).start()
     sleep_in(started)
+
+
+def send_wakeup_fd(writer):
+    """Send where signals to this process are written to."""
+    writer.send(signal.set_wakeup_fd(-1))
 
 
 # How a child can end

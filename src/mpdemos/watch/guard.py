@@ -68,9 +68,12 @@ class Guard:
 
     def start(self) -> None:
         """Start the thread. It may find at once that the limit is reached, on a machine that is busy."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        handler = _Handler(self) if in_main_thread else None
         self._thread.start()
-        if threading.current_thread() is threading.main_thread():
-            self._handler = _Handler(self)  # last: whatever fails before leaves SIGINT as it was
+        if handler is not None:
+            handler.install()  # last: whatever fails before leaves SIGINT as it was
+            self._handler = handler
 
     def add(self, sentinel: Any, pid: int) -> None:
         """Note the exit of the child with this sentinel."""
@@ -141,6 +144,8 @@ class Guard:
                         return
                 elif self._sentinels.pop(pids[ready], None) is not None:
                     self._exited(pids[ready])
+            if self._handler is not None and sys.platform != "win32":
+                self._handler.look()
             if not expired and not self._over and (self.left() == 0.0 or self._is_hopeless()):
                 expired = True
                 with contextlib.suppress(Exception):  # to end the block matters more than to say why
@@ -152,9 +157,9 @@ class Guard:
                 if sys.platform == "win32":  # a signal does not end a join there
                     self._end_children()
 
-    def _until_next_look(self) -> float | None:
+    def _until_next_look(self) -> float:
         left = self.left()
-        return None if left is None else min(left, _LOOK)
+        return _LOOK if left is None else min(left, _LOOK)
 
     def _is_hopeless(self) -> bool:
         """Ask now and then; without a limit nothing ends the block."""
@@ -192,9 +197,33 @@ class _Handler:
         self.held_until = 0.0
         self.thread = threading.get_ident()
         self._guard = guard
+        self._calls = self._calls_seen = 0
+        self._overdue = math.inf
+        self._arrivals = _Arrivals()
+
+    def install(self) -> None:
         self._former: Any = signal.signal(signal.SIGINT, self)
+        self._arrivals.install()
+
+    def look(self) -> None:
+        """In the guard's thread: see to it that a SIGINT which has arrived is handled.
+
+        The main thread does that between two instructions, or when the signal cuts a system call short. If
+        it comes between the last instruction and the call, only another signal can end the call.
+        """
+        calls = self._calls  # read first: what is handled after this has a later look
+        arrived, now = self._arrivals.any(), time.monotonic()
+        current: object = signal.getsignal(signal.SIGINT)
+        if calls != self._calls_seen or current is not self:
+            self._calls_seen, self._overdue = calls, math.inf
+        elif arrived:
+            self._overdue = min(self._overdue, now + _LOOK)
+        if now >= self._overdue:
+            self._overdue = now + _LOOK
+            signal.pthread_kill(self.thread, signal.SIGINT)
 
     def __call__(self, number: int, frame: Any) -> None:
+        self._calls += 1
         leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
         if self.starting == os.getpid() and not self.held_until:
             self.held_until = time.monotonic() + _HOLD
@@ -219,5 +248,55 @@ class _Handler:
         current: object = signal.getsignal(signal.SIGINT)
         if current is self:
             signal.signal(signal.SIGINT, self._former)
+        self._arrivals.close()
         if self.deferred:
             self._do_as_before(signal.SIGINT, None)
+
+
+class _Arrivals:
+    """Tells that a SIGINT has arrived, even if no handler of Python has run yet. (Not on Windows.)"""
+
+    installed: _Arrivals | None = None
+
+    def __init__(self) -> None:
+        self._reader, self._writer = connection.Pipe(duplex=False)
+
+    def install(self) -> None:
+        if sys.platform == "win32":
+            return
+        for end in (self._reader, self._writer):
+            os.set_blocking(end.fileno(), False)
+        former = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        if former == -1:
+            _Arrivals.installed = self
+        else:  # an event loop needs it, or a watch around this one, whose guard looks too
+            signal.set_wakeup_fd(former, warn_on_full_buffer=False)
+
+    def any(self) -> bool:
+        """Whether one has arrived since the last time this was asked."""
+        try:
+            return signal.SIGINT in os.read(self._reader.fileno(), 4096)
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        if _Arrivals.installed is self:
+            self._uninstall()
+        self._reader.close()
+        self._writer.close()
+
+    def _uninstall(self) -> None:
+        _Arrivals.installed = None
+        current = signal.set_wakeup_fd(-1)
+        if current not in (-1, self._writer.fileno()):
+            signal.set_wakeup_fd(current, warn_on_full_buffer=False)
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """A signal to a forked child is none to its parent."""
+        if cls.installed is not None:
+            cls.installed._uninstall()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Arrivals.after_fork)
