@@ -137,6 +137,7 @@ def _probe():
     told = []
     for watch in sorted((o for o in gc.get_objects() if type(o) is Watch and o._state != "new"), key=id):
         story = {"folder": watch._folder, "state": watch._state, "records": len(watch._told().records)}
+        story["raised"] = bool(watch._check and watch._failures)
         story |= {"events": len(watch.events), "told": watch.explain(), "drawn": len(watch.timeline().svg)}
         told.append(story)
     print(json.dumps(told))
@@ -623,6 +624,7 @@ def _look_at_the_living(kernel, outcome, ended, undo, recorded, demo) -> None:
             if story["records"] < before and outcome.fault.do is not remove_temp:
                 outcome.broken.append(f"{before} records before the fault, {story['records']} are readable")
             says = "Stuck" not in demo.code and "check=False" not in demo.code
+            says = says and not ("except ChildFailed" in demo.code and story["raised"])
             if says and outcome.ended == "normally" and "was killed by SIGKILL" in story["told"]:
                 outcome.broken.append(f"a child was killed, and the cell did not say so: {story['told']}")
     if outcome.fault.do is remove_temp and "forkserver" in outcome.what:

@@ -178,13 +178,35 @@ def test_a_handler_of_the_program_hears_ctrl_c():
 def test_ctrl_c_is_heard_by_a_parent_that_was_about_to_block(method):
     """A signal in the moment before a system call does not cut it short; nor does one to another thread."""
     with pytest.raises(KeyboardInterrupt), watch(method, limit=None) as mp:
-        started = mp.Event()
-        child = mp.Process(target=watchworkers.sleep_for_now, args=(started,))
-        child.start()
-        started.wait()
-        threading.Thread(target=interrupt_during_join, args=(mp, child.name)).start()
-        child.join()
+        child = sleeper(mp)
+        join_and_interrupt(mp, child)
     assert child.exitcode == -signal.SIGKILL  # and not 0: it did not sleep to its end
+
+
+@posix_only
+@pytest.mark.parametrize("inner", ["open", "over"])
+def test_ctrl_c_is_heard_within_two_watches(inner):
+    with pytest.raises(KeyboardInterrupt), watch(limit=None) as outer:
+        with watch(limit=None) as mp:
+            if inner == "open":
+                child = sleeper(mp)
+                join_and_interrupt(mp, child)
+        child = sleeper(outer)
+        join_and_interrupt(outer, child)
+    assert child.exitcode == -signal.SIGKILL
+
+
+def sleeper(mp):
+    started = mp.Event()
+    child = mp.Process(target=watchworkers.sleep_for_now, args=(started,))
+    child.start()
+    started.wait()
+    return child
+
+
+def join_and_interrupt(mp, child):
+    threading.Thread(target=interrupt_during_join, args=(mp, child.name)).start()
+    child.join()
 
 
 def interrupt_during_join(mp, name):

@@ -15,7 +15,7 @@ from multiprocessing import resource_tracker, sharedctypes, synchronize
 
 import pytest
 import watchworkers
-from watchtools import Story, posix_only, wait_until
+from watchtools import Story, posix_only, running, script, wait_until
 
 from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch.explain import explain
@@ -205,6 +205,35 @@ def test_a_removed_folder_does_not_keep_the_limit_from_ending_a_block():
     assert "MainProcess waits for Event-1 to be set" in str(caught.value)
     assert NOT_COMPLETE in str(caught.value)
     assert caught.value.__notes__
+
+
+NO_FORK_SERVER = """
+import glob, os, shutil, tempfile
+import watchworkers
+from mpdemos import watch
+
+def start(mp):
+    child = mp.Process(target=watchworkers.nothing)
+    child.start()
+    child.join()
+
+if __name__ == "__main__":
+    with watch("forkserver") as mp:
+        start(mp)
+    for folder in glob.glob(os.path.join(tempfile.gettempdir(), "pymp-*")):
+        shutil.rmtree(folder)
+    try:
+        with watch("forkserver") as mp:
+            start(mp)
+    except OSError as error:
+        print(*error.__notes__, flush=True)
+"""
+
+
+@posix_only
+def test_a_fork_server_that_lost_its_socket_is_explained(tmp_path):
+    with running(script(tmp_path, NO_FORK_SERVER)) as run:
+        run.await_line("What uses it, as managers and the fork server do, may not work until you restart.")
 
 
 # What the system has no more of

@@ -44,6 +44,9 @@ are files in /dev/shm.) End programs that you do not need, and make fewer of the
 _FOLDER_GONE = """\
 While this watched block ran, somebody removed the temporary folder where its record was kept: {}.
 What also used that folder, as managers and the fork server do, may not work until you restart."""
+_LIBRARY_FOLDER_GONE = """\
+Somebody has removed the temporary folder of multiprocessing: {}.
+What uses it, as managers and the fork server do, may not work until you restart."""
 
 
 def start_method() -> str:
@@ -196,6 +199,8 @@ class Watch(context.BaseContext):
             error.add_note(f"Also, in this watched block: {failed}")
         if raised is not None and gone:
             raised.add_note(_FOLDER_GONE.format(self._folder))
+        elif isinstance(raised, OSError) and (folder := _lost_folder_of_the_library()):
+            raised.add_note(_LIBRARY_FOLDER_GONE.format(folder))
         if raised is not None and raised is not error:
             raise raised from (failed if raised is not failed else None)
 
@@ -634,6 +639,12 @@ def _cannot_record(error: OSError) -> OSError:
         advice = "close files, pipes and queues that are not used any more"
     told = f"watch keeps its record in a temporary folder and cannot make one ({error.strerror or error})"
     return OSError(error.errno, f"{told}; {advice}", error.filename)
+
+
+def _lost_folder_of_the_library() -> str:
+    """The folder where the library keeps its sockets, if it has one and it is gone; else an empty name."""
+    folder: str | None = process.current_process()._config.get("tempdir")  # type: ignore[attr-defined]
+    return folder if folder and not os.path.isdir(folder) else ""
 
 
 def _let_go(error: BaseException) -> None:

@@ -1,4 +1,6 @@
-"""The guard: a thread of the parent that notes when children end and ends the block at its limit."""
+"""The guard: a thread of the parent that notes when children end, ends the block at its limit and lets no
+Ctrl-C get lost.
+"""
 
 from __future__ import annotations
 
@@ -256,20 +258,22 @@ class _Handler:
 class _Arrivals:
     """Tells that a SIGINT has arrived, even if no handler of Python has run yet. (Not on Windows.)"""
 
-    installed: _Arrivals | None = None
+    installed: _Arrivals | None = None  # of the innermost watch
 
     def __init__(self) -> None:
         self._reader, self._writer = connection.Pipe(duplex=False)
+        self._around: _Arrivals | None = None  # of the watch around this one
 
     def install(self) -> None:
         if sys.platform == "win32":
             return
         for end in (self._reader, self._writer):
             os.set_blocking(end.fileno(), False)
+        self._around = _Arrivals.installed
         former = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        if former == -1:
+        if former == _fd(self._around):
             _Arrivals.installed = self
-        else:  # an event loop needs it, or a watch around this one, whose guard looks too
+        else:  # an event loop needs it
             signal.set_wakeup_fd(former, warn_on_full_buffer=False)
 
     def any(self) -> bool:
@@ -281,21 +285,28 @@ class _Arrivals:
 
     def close(self) -> None:
         if _Arrivals.installed is self:
-            self._uninstall()
+            _Arrivals._hand_over(self._around)
         self._reader.close()
         self._writer.close()
 
-    def _uninstall(self) -> None:
-        _Arrivals.installed = None
-        current = signal.set_wakeup_fd(-1)
-        if current not in (-1, self._writer.fileno()):
+    @classmethod
+    def _hand_over(cls, other: _Arrivals | None) -> None:
+        """Let ``other`` hear of signals from now on, unless an event loop has come to hear of them."""
+        current = signal.set_wakeup_fd(_fd(other), warn_on_full_buffer=False)
+        if current not in (-1, _fd(cls.installed)):
             signal.set_wakeup_fd(current, warn_on_full_buffer=False)
+        cls.installed = other
 
     @classmethod
     def after_fork(cls) -> None:
         """A signal to a forked child is none to its parent."""
         if cls.installed is not None:
-            cls.installed._uninstall()
+            cls._hand_over(None)
+
+
+def _fd(arrivals: _Arrivals | None) -> int:
+    """The file descriptor that a signal is written to; -1 without one."""
+    return -1 if arrivals is None else arrivals._writer.fileno()
 
 
 if hasattr(os, "register_at_fork"):
