@@ -123,6 +123,18 @@ def try_all(mp, function, items, timeout):
 """,
             "that ended try_all",
         ),
+        "one late item makes all late": (
+            """
+import multiprocessing
+def try_all(mp, function, items, timeout):
+    with mp.Pool(2) as pool:
+        try:
+            return [("ok", result) for result in pool.map_async(function, items).get(timeout)]
+        except multiprocessing.TimeoutError:
+            return [("late", None) for _ in items]
+""",
+            "your pairs begin with",
+        ),
         "an item is no tuple": (
             """
 def try_all(mp, function, items, timeout):
@@ -429,6 +441,24 @@ def survive(mp, function, items):
 
 RIGHT = {
     "pool-2": {
+        "a busy machine brings tea late": """
+import multiprocessing, time
+def slow(function, item, seconds):
+    time.sleep(seconds if item == "tea" else 0)
+    return function(item)
+def try_all(mp, function, items, timeout):
+    pairs = []
+    busy = 2.2 if timeout < 5 else 0
+    with mp.Pool(2) as pool:
+        for task in [pool.apply_async(slow, (function, item, busy)) for item in items]:
+            try:
+                pairs.append(("ok", task.get(timeout)))
+            except multiprocessing.TimeoutError:
+                pairs.append(("late", None))
+            except Exception as error:
+                pairs.append(("error", error))
+    return pairs
+""",
         "an executor": """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, TimeoutError

@@ -37,13 +37,14 @@ class Trial:
         return answer
 
     @contextlib.contextmanager
-    def watch(self, *, check: bool = True) -> Iterator[Watch]:
+    def watch(self, *, check: bool = True, limit: float | None = None) -> Iterator[Watch]:
         """A watched block, as `mpdemos.watch`; when something is not right, its picture is shown.
 
         Args:
             check: whether a child that fails makes the answer wrong.
+            limit: seconds for this block, if they are not those of the trial.
         """
-        self.last = watch(self.method, limit=self.limit, check=check)
+        self.last = watch(self.method, limit=self.limit if limit is None else limit, check=check)
         with self.last as mp:
             yield mp
 
