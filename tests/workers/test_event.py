@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 
+import psutil
 import pytest
 
 from mpdemos.workers import event
@@ -161,7 +162,10 @@ def test_to_ask_again_and_again_costs_more_than_to_wait(ctx, run):
         run(event.await_bell, bell, ready, False, waiting),
     ]
     ready.wait(SAFETY)
-    time.sleep(0.3)
+    asking, deadline = psutil.Process(processes[0].pid), time.monotonic() + SAFETY
+    enough = asking.cpu_times().user + 0.1  # seconds; a busy machine may take a while to give it so much
+    while asking.cpu_times().user < enough and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert [process.is_alive() for process in processes] == [True, True]
     bell.set()
     assert exit_codes(*processes) == [0, 0]

@@ -135,7 +135,10 @@ def test_who_is_killed_while_waiting_keeps_the_queue_locked(ctx, run):
     shelf, here = ctx.Queue(), ctx.Event()
     waiter = run(kitchen.expect, shelf, here)
     assert here.wait(SOON)
-    time.sleep(0.3)
+    while shelf._rlock.acquire(block=False):  # it does not wait for a plate yet
+        shelf._rlock.release()
+        assert waiter.is_alive()
+        time.sleep(0.01)
     waiter.terminate()
     waiter.join(SOON)
     shelf.put("soup")
