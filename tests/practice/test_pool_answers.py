@@ -441,6 +441,20 @@ def survive(mp, function, items):
 
 RIGHT = {
     "pool-2": {
+        "a busy machine brings no worker at first": """
+import multiprocessing, time
+def try_all(mp, function, items, timeout):
+    pairs = []
+    with mp.Pool(2, time.sleep, (60 if timeout < 1 else 0,)) as pool:
+        for task in [pool.apply_async(function, (item,)) for item in items]:
+            try:
+                pairs.append(("ok", task.get(timeout)))
+            except multiprocessing.TimeoutError:
+                pairs.append(("late", None))
+            except Exception as error:
+                pairs.append(("error", error))
+    return pairs
+""",
         "a busy machine brings tea late": """
 import multiprocessing, time
 def slow(function, item, seconds):

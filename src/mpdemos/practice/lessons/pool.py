@@ -200,6 +200,7 @@ def try_all(trial: Trial) -> None:
 
 
 def _pairs(trial: Trial, timeout: float) -> tuple[Watch, Any]:
+    began = time.monotonic()
     try:
         with trial.watch(limit=6 + 2.8 * timeout) as mp:  # for two items that are late
             try:
@@ -210,7 +211,10 @@ def _pairs(trial: Trial, timeout: float) -> tuple[Watch, Any]:
                     f"One item raised {type(error).__name__}, and that ended try_all: the others are lost. "
                     "Catch it where you get that one's result.",
                 )
-            _require_processes(trial, mp, pairs)
+            ran = any(event.action == "runs" for event in mp.events)
+            waited = time.monotonic() - began > timeout
+            if ran or not waited or timeout == _TIMEOUTS[-1]:  # else no worker was there in time
+                _require_processes(trial, mp, pairs)
     except Stuck as stuck:
         trial.require(
             "waits for a result" in str(stuck),
