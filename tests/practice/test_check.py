@@ -18,7 +18,7 @@ from practicetools import assert_refused, cell, verdict_on
 
 from mpdemos.practice import check, hint, progress, solution
 from mpdemos.practice.cells import WorkerCells
-from mpdemos.practice.examiner import _shortened, examine
+from mpdemos.practice.examiner import _shortened, examine, how_busy
 from mpdemos.practice.exercise import Exercise, all_exercises
 from mpdemos.practice.verdict import Verdict
 
@@ -79,6 +79,20 @@ def test_a_worker_that_kills_or_stops_itself(number, monkeypatch):
 def test_a_worker_that_never_ends_is_ended_and_drawn(monkeypatch):
     with_limit("lock-1", 1, monkeypatch)
     assert_refused("lock-1", stamping(NEVER_ENDS), "It does not end by itself")
+
+
+def test_on_a_busy_machine_it_may_take_longer(monkeypatch):
+    with_limit("lock-1", 1, monkeypatch)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 1000)  # so long ago the check seems to have begun
+    assert_refused("lock-1", stamping(NEVER_ENDS), "within its limit of 3 seconds")
+
+
+@pytest.mark.parametrize(
+    ("took", "used", "busy"), [(0.3, 0.25, 1), (0.4, 0.2, 2), (60, 0.2, 3), (0.1, 0.2, 1), (0.001, 0, 1)]
+)
+def test_how_busy_the_machine_is(took, used, busy):
+    assert how_busy(took, used) == busy
 
 
 def test_a_check_that_never_ends_is_ended(monkeypatch):

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing import connection
 
 import pytest
 import watchworkers
@@ -936,6 +937,43 @@ def test_a_process_that_is_about_to_wake_up_is_waited_for(wake_by):
         wake()
         child.join()
         going_on.wait()
+    assert child.exitcode == 0
+
+
+@contextlib.contextmanager
+def pipe_at_its_end(mp):
+    """The end to read from, when the only one who could have sent has ended, before anybody reads."""
+    reader, writer = mp.Pipe(duplex=False)
+    sender = start(mp, watchworkers.nothing, name="sender")
+    sender.join()
+    writer.close()
+    yield reader
+    reader.close()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_parent_that_is_about_to_read_the_end_of_file_is_waited_for(method, monkeypatch):
+    plain = connection.Connection._recv_bytes
+
+    def late(self, *args):
+        time.sleep(5 * guard._LOOK)
+        return plain(self, *args)
+
+    with watch(method, limit=30) as mp, pipe_at_its_end(mp) as reader:
+        monkeypatch.setattr(connection.Connection, "_recv_bytes", late)
+        with pytest.raises(EOFError):
+            reader.recv()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is it known who waits for the processor")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_child_that_is_about_to_read_the_end_of_file_is_waited_for(method):
+    with watch(method, limit=30) as mp, pipe_at_its_end(mp) as reader:
+        closed = mp.Event()
+        child = start(mp, watchworkers.read_end_of_file_late, reader, closed, 5 * guard._LOOK, name="late")
+        reader.close()
+        closed.set()
+        child.join()
     assert child.exitcode == 0
 
 

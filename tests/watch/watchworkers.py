@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from multiprocessing import Process
+from multiprocessing import Process, connection
 
 
 def nothing(*args):
@@ -312,3 +312,22 @@ def tell_memory(answer, things, few, many):
             there.recv()
         gc.collect()
         answer.send(tracemalloc.get_traced_memory()[0])
+
+
+def read_end_of_file_late(reader, closed, seconds):
+    """Use the processor between the note of a wait and the wait itself, as one does that does not get it."""
+    plain = connection.Connection._recv_bytes
+
+    def late(self, *args):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+        return plain(self, *args)
+
+    closed.wait()
+    connection.Connection._recv_bytes = late
+    try:
+        reader.recv()
+    except EOFError:
+        return
+    raise AssertionError("somebody still has the other end")

@@ -13,7 +13,9 @@ import os
 import re
 import sys
 import threading
+import time
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +24,7 @@ from ..watch.explain import listed
 from .exercise import Exercise, find
 from .trial import NotYet, Trial
 
+_MOST_BUSY = 3  # a learner shall not wait much longer for what never ends
 _MOST_LINES = 12  # of a traceback: a recursion has a thousand
 _CELL = re.compile(r'File "[^"]*[\\/]\w+_[0-9a-f]{10}\.py", line (\d+)')
 _FRAME = re.compile(r'(?m)^  File "[^"]*".*\n(?:    .*\n)*')
@@ -34,10 +37,29 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     _die_with_the_kernel()
     sys.path[:] = request["path"]
-    result = examine(find(request["exercise"]), request["answers"], request["methods"], request["limit"])
-    with open(request["result"] + ".new", "w", encoding="utf-8") as file:
-        json.dump(result, file)
-    os.replace(request["result"] + ".new", request["result"])
+    path, busy = Path(request["result"]), how_busy(time.time() - request["began"], time.process_time())
+    _write(path.with_suffix(".busy"), busy)
+    exercise, limit = find(request["exercise"]), request["limit"]
+    _write(path, examine(exercise, request["answers"], request["methods"], limit, busy))
+
+
+def _write(path: Path, what: Any) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(what), encoding="utf-8")
+    os.replace(new, path)
+
+
+def how_busy(took: float, used: float) -> int:
+    """How many times longer than at rest everything takes on this machine, at most `_MOST_BUSY` times.
+
+    Args:
+        took: seconds that something took, such as the start of this process.
+        used: seconds of processor time that it used.
+
+    Returns:
+        A whole number; 1 on a machine that has nothing else to do.
+    """
+    return max(1, min(_MOST_BUSY, int(took / max(used, 0.01))))
 
 
 def _die_with_the_kernel() -> None:
@@ -54,14 +76,17 @@ def _die_with_the_kernel() -> None:
     threading.Thread(target=wait, name="mpdemos-kernel", daemon=True).start()
 
 
-def examine(exercise: Exercise, answers: list[list[str]], methods: list[str], limit: float) -> dict[str, str]:
+def examine(
+    exercise: Exercise, answers: list[list[str]], methods: list[str], limit: float, busy: int = 1
+) -> dict[str, str]:
     """Try an answer under each start method.
 
     Args:
         exercise: the exercise.
         answers: for each name of the answer its module and its name there.
         methods: start methods.
-        limit: seconds that a watched block may take.
+        limit: seconds that a watched block may take, at rest.
+        busy: how many times longer than at rest everything takes.
 
     Returns:
         A ``reason``, empty if the answer is right, and a picture (``svg``, and the same in words: ``told``).
@@ -70,7 +95,7 @@ def examine(exercise: Exercise, answers: list[list[str]], methods: list[str], li
     try:
         found = tuple(getattr(importlib.import_module(module), name) for module, name in answers)
         for method in methods:
-            trial = Trial(found, method, limit)
+            trial = Trial(found, method, limit, busy)
             exercise.checker(trial)
     except NotYet as not_yet:
         return _result(not_yet.reason, not_yet.shown)

@@ -23,11 +23,12 @@ class Trial:
     Args:
         answers: what the learner wrote, in the order in which the exercise names them.
         method: the start method.
-        limit: seconds that a watched block may take.
+        limit: seconds that a watched block may take, on a machine at rest.
+        busy: how many times longer everything takes, as the machine is busy.
     """
 
-    def __init__(self, answers: tuple[Any, ...], method: str, limit: float) -> None:
-        self.answers, self.method, self.limit = answers, method, limit
+    def __init__(self, answers: tuple[Any, ...], method: str, limit: float, busy: int = 1) -> None:
+        self.answers, self.method, self.limit, self.busy = answers, method, limit, busy
         self.last: Watch | None = None  # the block to draw
 
     @property
@@ -42,9 +43,10 @@ class Trial:
 
         Args:
             check: whether a child that fails makes the answer wrong.
-            limit: seconds for this block, if they are not those of the trial.
+            limit: seconds for this block, if they are not those of the trial; also at rest.
         """
-        self.last = watch(self.method, limit=self.limit if limit is None else limit, check=check)
+        seconds = self.busy * (self.limit if limit is None else limit)
+        self.last = watch(self.method, limit=seconds, check=check)
         with self.last as mp:
             yield mp
 

@@ -287,7 +287,14 @@ class Watch(context.BaseContext):
         from .deadlock import nobody_can_go_on
 
         history = self._read_if_quiet()
-        return history is not None and nobody_can_go_on(history, without_parent=at_end)
+        if history is None or not nobody_can_go_on(history, without_parent=at_end):
+            return False
+        # The end of a pipe is no record: who reads it may only wait for the processor, on a busy machine.
+        reads = self._recorder.receives
+        asleep = all(
+            _is_asleep(life.pid) for process, life in history.lives.items() if history.is_alive(process)
+        )
+        return asleep and (reads is None or not _has_something(reads))
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:
         job = pool.awaited
@@ -667,6 +674,28 @@ def _was_interrupted(error: BaseException | None) -> bool:
 def _started() -> set[process.BaseProcess]:
     """The children of this process that nobody has joined yet; `active_children` would reap some."""
     return set(process._children)  # type: ignore[attr-defined]
+
+
+def _is_asleep(pid: int) -> bool:
+    """Whether a process waits for more than the processor; known on Linux only."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True
+    return pid == os.getpid() or state not in "RD"
+
+
+def _has_something(end: connection._ConnectionBase) -> bool:
+    """Whether this end of a pipe has bytes to read, or the end of file."""
+    try:
+        if sys.platform == "win32":
+            import _winapi
+
+            return bool(_winapi.PeekNamedPipe(end.fileno())[0])
+        return bool(connection.wait([end], 0))
+    except OSError:  # the end of file, on Windows; or it is being closed
+        return True
 
 
 def _runs_unseen(child: process.BaseProcess) -> bool:

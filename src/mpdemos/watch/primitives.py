@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing import connection, queues, reduction, synchronize
 from queue import Empty, Full
@@ -312,6 +313,9 @@ class _TracedConnection(connection._ConnectionBase):  # type: ignore[misc, name-
         self._trace.note("sent", ["send", self._end])
 
     def _recv_bytes(self, maxsize: int | None = None) -> Any:
+        recorder = self._trace.recorder
+        if threading.current_thread() is threading.main_thread():
+            recorder.receives = self
         self._trace.waits(["receive", self._end])
         try:
             received = super()._recv_bytes(maxsize)  # type: ignore[misc]
@@ -319,6 +323,9 @@ class _TracedConnection(connection._ConnectionBase):  # type: ignore[misc, name-
             eof = isinstance(error, EOFError)
             self._trace.note("end of file" if eof else "gave up", ["receive", self._end])
             raise
+        finally:
+            if recorder.receives is self:
+                recorder.receives = None
         self._trace.note("received", ["receive", self._end])
         return received
 

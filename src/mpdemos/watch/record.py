@@ -56,6 +56,7 @@ class Recorder:
         self._gap = b""  # what the next line begins with, if a record was lost
         self.process = ""
         self.in_wait = False
+        self.receives: Any = None  # the connection that the main thread reads, or is about to
         self._threads = {thread.ident for thread in threading.enumerate()}
 
     @property

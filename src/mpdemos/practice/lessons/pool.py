@@ -143,7 +143,7 @@ def _require_processes(trial: Trial, mp: Watch, answer: Any) -> None:
 
 _ITEMS = ["tea", "gold", "soup", "cake", "water"]
 _STATES = ["ok", "error", "late", "ok", "ok"]
-_TIMEOUTS = (0.7, 2.0, 5.0)  # seconds, one after the other while the machine is too busy for it
+_TIMEOUTS = (0.7, 2.0, 5.0)  # seconds at rest, one after the other while the machine is too busy for it
 _LONG_BEFORE = 1.0  # seconds; what was there so long before it was missed is not late for the machine's sake
 
 
@@ -161,8 +161,9 @@ _LONG_BEFORE = 1.0  # seconds; what was there so long before it was missed is no
 )
 def try_all(trial: Trial) -> None:
     """Of five items one raises and one never ends."""
-    for timeout in _TIMEOUTS:
-        mp, pairs = _pairs(trial, timeout)
+    for at_rest in _TIMEOUTS:
+        timeout = trial.busy * at_rest
+        mp, pairs = _pairs(trial, at_rest)
         states = _states(trial, pairs)
         workers = sum(event.action == "starts" for event in mp.events)
         began = {event.detail: event.seconds for event in mp.events if event.action == "runs"}
@@ -199,10 +200,10 @@ def try_all(trial: Trial) -> None:
     )
 
 
-def _pairs(trial: Trial, timeout: float) -> tuple[Watch, Any]:
-    began = time.monotonic()
+def _pairs(trial: Trial, at_rest: float) -> tuple[Watch, Any]:
+    timeout, began = trial.busy * at_rest, time.monotonic()
     try:
-        with trial.watch(limit=6 + 2.8 * timeout) as mp:  # for two items that are late
+        with trial.watch(limit=6 + 2.8 * at_rest) as mp:  # for two items that are late
             try:
                 pairs = trial.answer(mp, _Task(mp, "price", _price), list(_ITEMS), timeout)
             except (ValueError, TimeoutError, multiprocessing.TimeoutError) as error:
@@ -213,7 +214,7 @@ def _pairs(trial: Trial, timeout: float) -> tuple[Watch, Any]:
                 )
             ran = any(event.action == "runs" for event in mp.events)
             waited = time.monotonic() - began > timeout
-            if ran or not waited or timeout == _TIMEOUTS[-1]:  # else no worker was there in time
+            if ran or not waited or at_rest == _TIMEOUTS[-1]:  # else no worker was there in time
                 _require_processes(trial, mp, pairs)
     except Stuck as stuck:
         trial.require(
