@@ -965,6 +965,17 @@ def test_a_parent_that_is_about_to_read_the_end_of_file_is_waited_for(method, mo
             reader.recv()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_parent_that_reads_from_a_child_that_is_just_leaving_is_waited_for(method):
+    with watch(method, limit=30) as mp:
+        reader, writer = mp.Pipe(duplex=False)
+        start(mp, watchworkers.leave_slowly, writer, 5 * guard._LOOK, name="sender")
+        writer.close()
+        wait_until(lambda: any(life.clean for life in mp._read().lives.values()))
+        with pytest.raises(EOFError):
+            reader.recv()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there is it known who waits for the processor")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_child_that_is_about_to_read_the_end_of_file_is_waited_for(method):

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from multiprocessing import Process, connection
+from multiprocessing import Process, connection, util
 
 
 def nothing(*args):
@@ -331,3 +331,8 @@ def read_end_of_file_late(reader, closed, seconds):
     except EOFError:
         return
     raise AssertionError("somebody still has the other end")
+
+
+def leave_slowly(line, seconds):
+    """Be there, with an open pipe, for a while after the last record, as one does that gets no processor."""
+    util.Finalize(None, time.sleep, (seconds,), exitpriority=-2000)

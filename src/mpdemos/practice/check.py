@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_PROCESSES = 64  # at once, of one trial
 _MOST_PRINTED = 2000  # characters that are shown
 _START_UP = 10.0  # seconds that a busy machine may take before the first block
-_PATIENCE = 5.0  # seconds that killed processes have to disappear
+_PATIENCE = 30.0  # seconds that killed processes have to disappear, on a machine that is very busy
 _LOOK = 0.1  # seconds between two looks at a trial
 _TAG = "MPDEMOS_CHECK"  # in the environment of every process of a trial
 

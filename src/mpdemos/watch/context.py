@@ -291,9 +291,7 @@ class Watch(context.BaseContext):
             return False
         # The end of a pipe is no record: who reads it may only wait for the processor, on a busy machine.
         reads = self._recorder.receives
-        asleep = all(
-            _is_asleep(life.pid) for process, life in history.lives.items() if history.is_alive(process)
-        )
+        asleep = all(_is_asleep(life.pid) for life in history.lives.values())
         return asleep and (reads is None or not _has_something(reads))
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:

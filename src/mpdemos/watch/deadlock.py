@@ -94,7 +94,8 @@ def _may_hear(history: History, key: str, what: list[Any], start: int) -> bool:
         joined = history.by_pid(what[1])
         return not joined or not history.is_alive(joined)
     if what[0] == "receive":
-        ended = any(life.end is not None and life.end >= start for life in history.lives.values())
+        lives = history.lives.values()
+        ended = any(life.end is not None and (life.end >= start or not life.gone) for life in lives)
         may_be_end_of_file = ended or _since(history, key, "closed", start)
         return may_be_end_of_file or history.is_under_way(key, what[1])
     return True  # a send: whether it blocks depends on the size of the pipe

@@ -60,6 +60,7 @@ class Life:
     parent: int = 0
     start: int = 0
     end: int | None = None
+    gone: bool = False  # its parent has seen that: until then it may have pipes open
     exitcode: int | None = None
     error: str = ""
     exits: bool = False
@@ -189,12 +190,12 @@ class History:
 
     def _on_sees_the_end_of(self, record: Record) -> None:
         if life := self._child(record):
-            life.end = record.time
+            life.end, life.gone = record.time, True
 
     def _on_reaps(self, record: Record) -> None:
         if life := self._child(record):
             life.exitcode = record.detail["exitcode"]
-            life.end = life.end or record.time
+            life.end, life.gone = life.end or record.time, True
 
     def _on_kills(self, record: Record) -> None:
         if life := self._child(record):
