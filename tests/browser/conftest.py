@@ -72,7 +72,7 @@ def lab(tmp_path_factory):
             )
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE / 1000)
 
 
 def answers(address, server):
