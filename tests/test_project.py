@@ -353,3 +353,17 @@ def test_the_readme_lists_every_lesson():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     lessons = [path.name for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert [name for name in lessons if name not in readme] == []
+
+
+def test_each_mutant_can_still_be_made():
+    """A change of the code leaves the list behind without a word; `make mutants` does not begin then."""
+    entries = tomllib.loads((ROOT / "tools" / "mutants.toml").read_text(encoding="utf-8"))["file"]
+    source = {
+        each["path"]: (ROOT / "src/mpdemos" / each["path"]).read_text(encoding="utf-8") for each in entries
+    }
+    found = {
+        (each["path"], mutant["breaks"]): source[each["path"]].count(mutant["old"])
+        for each in entries
+        for mutant in each["mutants"]
+    }
+    assert {what: times for what, times in found.items() if times != 1} == {}
