@@ -443,9 +443,10 @@ RIGHT = {
     "pool-2": {
         "a busy machine brings no worker at first": """
 import multiprocessing, time
+seconds = [60]
 def try_all(mp, function, items, timeout):
     pairs = []
-    with mp.Pool(2, time.sleep, (60 if timeout < 1 else 0,)) as pool:
+    with mp.Pool(2, time.sleep, (seconds.pop() if seconds else 0,)) as pool:
         for task in [pool.apply_async(function, (item,)) for item in items]:
             try:
                 pairs.append(("ok", task.get(timeout)))
