@@ -458,12 +458,14 @@ def try_all(mp, function, items, timeout):
 """,
         "a busy machine brings tea late": """
 import multiprocessing, time
+tries = []
 def slow(function, item, seconds):
     time.sleep(seconds if item == "tea" else 0)
     return function(item)
 def try_all(mp, function, items, timeout):
     pairs = []
-    busy = 2.2 if timeout < 5 else 0
+    busy = 1.1 * timeout if len(tries) < 2 else 0
+    tries.append(timeout)
     with mp.Pool(2) as pool:
         for task in [pool.apply_async(slow, (function, item, busy)) for item in items]:
             try:
