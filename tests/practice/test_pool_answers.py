@@ -7,6 +7,8 @@ from practicetools import (
     verdict_on,
 )
 
+from mpdemos.practice.exercise import find
+
 KEEP = """
 def keep(a_lock, a_balance):
     global lock, balance
@@ -439,43 +441,32 @@ def survive(mp, function, items):
     },
 }
 
+
+def solution_with(old, new):
+    solution = find("pool-2").solution
+    assert old in solution
+    return solution.replace(old, new)
+
+
 RIGHT = {
     "pool-2": {
         "a busy machine brings no worker at first": """
-import multiprocessing, time
+import time
 seconds = [60]
-def try_all(mp, function, items, timeout):
-    pairs = []
-    with mp.Pool(2, time.sleep, (seconds.pop() if seconds else 0,)) as pool:
-        for task in [pool.apply_async(function, (item,)) for item in items]:
-            try:
-                pairs.append(("ok", task.get(timeout)))
-            except multiprocessing.TimeoutError:
-                pairs.append(("late", None))
-            except Exception as error:
-                pairs.append(("error", error))
-    return pairs
-""",
+"""
+        + solution_with("Pool(2)", "Pool(2, time.sleep, (seconds.pop() if seconds else 0,))"),
         "a busy machine brings tea late": """
-import multiprocessing, time
+import time
 tries = []
 def slow(function, item, seconds):
-    time.sleep(seconds if item == "tea" else 0)
+    time.sleep(seconds)
     return function(item)
-def try_all(mp, function, items, timeout):
-    pairs = []
-    busy = 1.1 * timeout if len(tries) < 2 else 0
-    tries.append(timeout)
-    with mp.Pool(2) as pool:
-        for task in [pool.apply_async(slow, (function, item, busy)) for item in items]:
-            try:
-                pairs.append(("ok", task.get(timeout)))
-            except multiprocessing.TimeoutError:
-                pairs.append(("late", None))
-            except Exception as error:
-                pairs.append(("error", error))
-    return pairs
-""",
+def delay(item, timeout):
+    if item == "tea":
+        tries.append(timeout)
+    return 1.1 * timeout if item == "tea" and len(tries) < 3 else 0
+"""
+        + solution_with("(function, (item,))", "(slow, (function, item, delay(item, timeout)))"),
         "an executor": """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, TimeoutError

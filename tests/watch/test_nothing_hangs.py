@@ -965,6 +965,28 @@ def test_a_parent_that_is_about_to_read_the_end_of_file_is_waited_for(method, mo
             reader.recv()
 
 
+def test_a_parent_that_reads_the_end_of_file_while_it_is_judged_is_waited_for(monkeypatch):
+    plain, judged = connection.Connection._recv_bytes, threading.Event()
+
+    def late(self, *args):
+        assert judged.wait(PATIENCE)
+        return plain(self, *args)
+
+    def judge(history, **how):
+        verdict = nobody_can_go_on(history, **how)
+        if verdict:
+            judged.set()
+            wait_until(lambda: mp._recorder.receives is None)
+        return verdict
+
+    monkeypatch.setattr(deadlock, "nobody_can_go_on", judge)
+    with watch("spawn", limit=30) as mp, pipe_at_its_end(mp) as reader:
+        monkeypatch.setattr(connection.Connection, "_recv_bytes", late)
+        with pytest.raises(EOFError):
+            reader.recv()
+        time.sleep(guard._LOOK)  # time enough to be interrupted, if the verdict stood
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_parent_that_reads_from_a_child_that_is_just_leaving_is_waited_for(method):
     with watch(method, limit=30) as mp:

@@ -289,10 +289,13 @@ class Watch(context.BaseContext):
         history = self._read_if_quiet()
         if history is None or not nobody_can_go_on(history, without_parent=at_end):
             return False
-        # The end of a pipe is no record: who reads it may only wait for the processor, on a busy machine.
+        # The end of a pipe is no record: who is about to read it may only wait for the processor. If this
+        # process has read it by now, it has noted that.
         reads = self._recorder.receives
-        asleep = all(_is_asleep(life.pid) for life in history.lives.values())
-        return asleep and (reads is None or not _has_something(reads))
+        if reads is not None and _has_something(reads):
+            return False
+        others = [life.pid for life in history.lives.values() if life.pid != os.getpid()]
+        return all(map(_is_asleep, others)) and self._record_sizes() == self._sizes
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:
         job = pool.awaited
@@ -675,13 +678,13 @@ def _started() -> set[process.BaseProcess]:
 
 
 def _is_asleep(pid: int) -> bool:
-    """Whether a process waits for more than the processor; known on Linux only."""
+    """Whether a process waits for more than the processor, or is gone. (Known on Linux; elsewhere: true.)"""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             state = file.read().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return True
-    return pid == os.getpid() or state not in "RD"
+    return state not in "RD"
 
 
 def _has_something(end: connection._ConnectionBase) -> bool:
