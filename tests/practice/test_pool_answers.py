@@ -467,6 +467,13 @@ def delay(item, timeout):
     return 1.1 * timeout if item == "tea" and len(tries) < 3 else 0
 """
         + solution_with("(function, (item,))", "(slow, (function, item, delay(item, timeout)))"),
+        "tea takes more than half of the timeout": """
+import time
+def slow(function, item, seconds):
+    time.sleep(seconds)
+    return function(item)
+"""
+        + solution_with("(function, (item,))", "(slow, (function, item, 0.6 * timeout * (item == 'tea')))"),
         "an executor": """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, TimeoutError
