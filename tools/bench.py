@@ -255,7 +255,7 @@ def sections():
     yield STARTS, "ms", measure.starts("numpy"), 3 * ROUNDS, []
     yield "A new Python that imports one module", "ms", imports(), ROUNDS, []
     yield "Events of `watch`", "µs", events(), 3 * ROUNDS, ["print to a file, flushed"]
-    yield DEMOS, "ms", demos(), 2 * ROUNDS, ["plain"]
+    yield DEMOS, "ms", demos(), 4 * ROUNDS, ["plain"]
     yield SUITE, "s", suite(), 3, [KERNELS]
 
 
@@ -386,6 +386,7 @@ def machine():
 
 
 def main(write):
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each child would compile what it imports
     told, times = ["## Where", "", *machine(), "", "## What", ""], {}
     print("\n".join(told))
     for title, unit, opening, number, ideals in sections():

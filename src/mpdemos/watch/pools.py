@@ -96,6 +96,11 @@ class Pool(pool.Pool):
 
         self._quick_get = quick_get
 
+    def _get_sentinels(self) -> list[Any]:
+        # The original also wakes the thread that replaces workers at each result. It has nothing to do then,
+        # and keeps the thread that reads the result from the processor.
+        return [self._change_notifier._reader]  # type: ignore[attr-defined]
+
     def apply_async(
         self,
         func: Any,

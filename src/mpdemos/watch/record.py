@@ -98,7 +98,7 @@ class Recorder:
                 self.in_wait = action == "waits"
         else:
             thread = json.dumps(threading.current_thread().name)[1:-1]
-        text = "null" if detail is None else json.dumps(detail, default=int)  # a number of NumPy
+        text = "null" if detail is None else _encode(detail)
         line = b'[%d,"%s","%s","%s",%s]\n' % (
             now,
             thread.encode(),
@@ -164,6 +164,7 @@ class Recorder:
         return thread.ident not in self._threads and not thread.name.startswith(_OUR_THREADS)
 
 
+_encode = json.JSONEncoder(default=int).encode  # int makes JSON of a number of NumPy
 _OUR_THREADS = ("mpdemos-", "QueueFeederThread")
 _recorders: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary()
 _main_thread = threading.main_thread().ident
