@@ -95,15 +95,16 @@ def test_workers_are_replaced_after_their_share():
 
 def test_results_do_not_wake_the_thread_that_replaces_workers(monkeypatch):
     """It would turn round and round until the thread that reads the result gets the processor."""
-    maintain, turns = pools.Pool._maintain_pool, []
+    maintain, turns = pools.pool.Pool._maintain_pool, []
 
     def maintained(*args):
         turns.append(args)
         return maintain(*args)
 
-    monkeypatch.setattr(pools.Pool, "_maintain_pool", staticmethod(maintained))
+    monkeypatch.setattr(pools.pool.Pool, "_maintain_pool", staticmethod(maintained))
     with watch() as mp, mp.Pool(2) as pool:
         pool.map(watchworkers.square, range(50), 1)
+        wait_until(lambda: turns)
         assert len(turns) <= 2  # as it begins, and when no task is left
 
 
