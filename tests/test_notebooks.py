@@ -20,6 +20,7 @@ import nbformat
 import psutil
 import pytest
 from chromium import CHROMIUM
+from leftovers import TAG, tagged
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -250,7 +251,7 @@ def test_runs_the_plain_way_and_again_in_reverse(path, notebook, tmp_path):
     command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--output=done"]
     command += ["--ExecutePreprocessor.timeout=60", str(tmp_path / path.name)]
     tag = uuid.uuid4().hex
-    environment = os.environ | {"MPDEMOS_TEST_TAG": tag}
+    environment = os.environ | {TAG: tag}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert left_behind(tag) == []
@@ -260,14 +261,7 @@ def left_behind(tag):
     """Processes that carry the tag in their environment and do not end by themselves soon."""
     deadline = time.monotonic() + 10
     while True:
-        left = [process for process in psutil.process_iter() if has_tag(process, tag)]
+        left = tagged(tag)
         if not left or time.monotonic() > deadline:
             return left
         psutil.wait_procs(left, timeout=0.2)
-
-
-def has_tag(process, tag):
-    try:
-        return process.environ().get("MPDEMOS_TEST_TAG") == tag
-    except (psutil.Error, OSError):
-        return False

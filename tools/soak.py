@@ -65,7 +65,8 @@ def run(number, method, pytest_arguments, scratch):
     if left:
         print(f"left in its temporary folder: {', '.join(left)}", flush=True)
     if status:
-        print("\n".join(re.findall(r"(?m)^(?:FAILED|ERROR) .*", text)), f"\nsee {log}", sep="", flush=True)
+        told = re.findall(r"(?m)^(?:FAILED|ERROR|left in shared memory).*", text)
+        print(*told, f"see {log}", sep="\n", flush=True)
     else:
         log.unlink()
     shutil.rmtree(checkout)

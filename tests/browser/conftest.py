@@ -20,7 +20,8 @@ from types import SimpleNamespace
 
 import pytest
 from chromium import CHROMIUM
-from labtools import IS_ROOT, PATIENCE, READY, ROOT, TAG, end_kernels, idle, wait_until
+from labtools import IS_ROOT, PATIENCE, READY, ROOT, end_kernels, idle, wait_until
+from leftovers import TAG
 
 QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 SETTINGS = {

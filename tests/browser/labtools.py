@@ -6,12 +6,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-import psutil
+from leftovers import tagged
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PATIENCE = 120_000  # milliseconds; a safety net
-TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that the lab starts
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 SAID_BY_IPYTHON = (  # when the cell with %load_ext is run again
     "The mpdemos extension is already loaded. To reload it, use:\n  %reload_ext mpdemos\n"
@@ -104,15 +103,3 @@ def wait_until(holds, what):
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
-
-
-def tagged(tag):
-    """The processes that the lab started, and all that those started."""
-    return [process for process in psutil.process_iter() if has_tag(process, tag)]
-
-
-def has_tag(process, tag):
-    try:
-        return process.environ().get(TAG) == tag and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        return False

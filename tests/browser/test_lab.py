@@ -19,9 +19,9 @@ from labtools import (
     pictures,
     run,
     run_all,
-    tagged,
     wait_until,
 )
+from leftovers import tagged
 
 HEADINGS = """[...document.querySelectorAll('.jp-RenderedMarkdown :is(h1, h2, h3, h4, h5, h6)')]
     .map(heading => Number(heading.tagName[1]))"""

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from leftovers import TAG, end, tagged
 from nbclient import NotebookClient
 
 LESSON = Path(__file__).parents[2] / "notebooks" / "09-beyond-one-machine.ipynb"
@@ -35,19 +36,13 @@ def eventually(condition, log):
         time.sleep(0.05)
 
 
-def end(processes):
-    """End processes and all that they have started."""
-    family = list(processes)
+def family(processes):
+    """Processes, and all that they have started."""
+    found = list(processes)
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            family += process.children(recursive=True)
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            # The resource tracker ends by itself, when it has removed what the killed ones left.
-            if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
-                process.kill()
-    _gone, alive = psutil.wait_procs(family, timeout=LIMIT)
-    assert alive == []
+            found += process.children(recursive=True)
+    return found
 
 
 @pytest.fixture
@@ -72,7 +67,7 @@ def address(tmp_path, monkeypatch):
             yield address
             assert all(process.is_running() for process in started), log.read_text()[-3000:]
         finally:
-            end(started)
+            end(family(started))
 
 
 def shown(cell):
@@ -112,17 +107,6 @@ def test_without_distributed_the_first_cell_says_what_to_install(monkeypatch):
         exec(code(nbformat.read(LESSON, as_version=4))[0].source, {})
 
 
-def tagged(tag):
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("MPDEMOS_TEST_TAG") == tag:
-                found.append(process)
-        except (psutil.Error, OSError):
-            pass
-    return found
-
-
 def test_no_worker_outlives_a_kernel_that_is_killed():
     pytest.importorskip("distributed")
     cells = code(nbformat.read(LESSON, as_version=4))
@@ -135,7 +119,7 @@ def test_no_worker_outlives_a_kernel_that_is_killed():
         [sys.executable, "-c", kernel],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment | {"MPDEMOS_TEST_TAG": tag},
+        env=environment | {TAG: tag},
     ) as process:
         try:
             workers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]

@@ -12,6 +12,12 @@ import os
 import sys
 import unittest
 
+from test import support
+
+if __name__ != "__main__":
+    # Every child would make a lock when it imports the tests, to see whether the platform can. Some tests end
+    # children that have just begun: between the lock and the word to the resource tracker it would stay.
+    support.skip_if_broken_multiprocessing_synchronize = lambda: None
 from test import _test_multiprocessing as peer  # type: ignore[attr-defined]
 
 if __name__ == "__main__":

@@ -10,14 +10,15 @@ import json
 import multiprocessing
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
+from leftovers import end
 
 PEER = Path(__file__).with_name("run_peer.py")
 KINDS = ("plain", "watched")
@@ -58,16 +59,19 @@ class Run:
         return self.log.read_text(errors="replace")[-5000:]
 
     def end(self):
-        if os.name == "nt":
-            self.process.kill()
-        else:
-            with_group(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
+        if os.name != "nt":
+            end(with_group(self.process.pid))
 
 
-def with_group(group, number):
-    with suppress(ProcessLookupError):  # everything has ended, as it should
-        os.killpg(group, number)
+def with_group(group):
+    found = []
+    for process in psutil.process_iter():
+        with suppress(OSError):  # it has just ended
+            if os.getpgid(process.pid) == group:
+                found.append(process)
+    return found
 
 
 @contextmanager

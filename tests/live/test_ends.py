@@ -5,11 +5,11 @@ import subprocess
 import sys
 import threading
 import uuid
-from contextlib import suppress
 
 import psutil
 import pytest
 from kernels import start_kernel
+from leftovers import TAG, end, tagged
 from livetools import PATIENCE, descendants, named, says, wait_until
 
 from mpdemos import Stuck, live, watch
@@ -148,7 +148,7 @@ class Kernel:
 
     def __init__(self, kind):
         self.tag = uuid.uuid4().hex
-        environment = os.environ | {"MPDEMOS_TEST_TAG": self.tag}
+        environment = os.environ | {TAG: self.tag}
         environment.pop("PYTEST_CURRENT_TEST", None)
         self.manager, self.client = start_kernel(env=environment)
         self.run(f"from mpdemos import live; control = live.{kind}(); control.start()")
@@ -165,14 +165,7 @@ class Kernel:
         return "".join(told)
 
     def processes(self):
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
-
-    def _is_ours(self, process):
-        try:
-            tagged = process.environ().get("MPDEMOS_TEST_TAG") == self.tag
-            return tagged and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OSError):
-            return False
+        return tagged(self.tag)
 
 
 @pytest.fixture
@@ -191,9 +184,7 @@ def kernel():
         each.client.stop_channels()
         if each.manager.is_alive():
             each.manager.shutdown_kernel()
-        for process in each.processes():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        end(each.processes())
 
 
 @pytest.mark.parametrize("kind", ["Lock", "Pool"])

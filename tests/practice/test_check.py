@@ -14,6 +14,7 @@ import uuid
 
 import psutil
 import pytest
+from leftovers import TAG, tagged
 from practicetools import assert_refused, cell, verdict_on
 
 from mpdemos.practice import check, hint, progress, solution
@@ -244,7 +245,7 @@ check("lock-1", stamp)
 def test_a_kernel_that_dies_in_a_check_leaves_nothing(how, tmp_path):
     sign = tmp_path / "sign"
     text = KILLED_KERNEL.format(here=os.path.dirname(__file__), sign=str(sign))
-    environment = os.environ | {"MPDEMOS_TEST_TAG": str(tmp_path)}
+    environment = os.environ | {TAG: str(tmp_path)}
     kernel = subprocess.Popen([sys.executable, "-c", text], env=environment, stderr=subprocess.DEVNULL)
     wait_until(sign.exists)
     kernel.send_signal({"kill": 9, "interrupt": 2}[how])
@@ -257,18 +258,6 @@ def wait_until(condition, patience=60):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def tagged(tag):
-    found = []
-    for process in psutil.process_iter():
-        try:
-            mine = process.environ().get("MPDEMOS_TEST_TAG") == tag
-            if mine and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("kind", ["no JSON", "a list", "numbers", "a folder", "huge", "nothing"])

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import psutil
 import pytest
+from leftovers import TAG, end, tagged
 
 from mpdemos.watch import remover
 from mpdemos.watch.history import History
@@ -145,7 +146,7 @@ class Running:
         self.tag = str(path)
         self._process = subprocess.Popen(
             [sys.executable, "-u", str(path), *arguments],
-            env=environment(self.folder) | {"MPDEMOS_TEST_TAG": self.tag},
+            env=environment(self.folder) | {TAG: self.tag},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -178,23 +179,10 @@ class Running:
 
     def processes(self):
         """Every process of the script that is alive, helpers included."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                tagged = process.environ().get("MPDEMOS_TEST_TAG") == self.tag
-                if tagged and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue  # it has just ended, or it is somebody else's
-        return found
+        return tagged(self.tag)
 
     def folders(self):
         return list(self.folder.glob("mpdemos-*"))
-
-
-def is_helper(process):
-    """Whether it ends by itself, when it has removed what the killed ones left."""
-    return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
 
 
 @contextmanager
@@ -203,10 +191,7 @@ def running(path, *arguments):
     try:
         yield run
     finally:
-        for process in run.processes():
-            with suppress(psutil.NoSuchProcess):
-                if not is_helper(process):
-                    process.kill()
+        end(run.processes())
         run._process.wait(PATIENCE)
         for stream in (run._process.stdout, run._process.stderr):
             stream.close()

@@ -1,0 +1,54 @@
+"""What a test may not leave behind: processes, found by a tag in their environment, and shared memory."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+TAG = "MPDEMOS_TEST_TAG"
+SHARED = Path("/dev/shm")  # where Linux has semaphores and shared memory; other systems list them nowhere
+
+
+def tagged(tag):
+    """The living processes with that tag: those that were given it, and all that they started."""
+    return [process for process in psutil.process_iter() if _has_tag(process, tag)]
+
+
+def _has_tag(process, tag):
+    try:
+        return process.environ().get(TAG) == tag and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):  # it has just ended, or it is somebody else's
+        return False
+
+
+def end(processes, patience=120):
+    """Kill processes and wait for their end.
+
+    A resource tracker is not killed: it ends by itself, when it has removed what the killed ones left.
+    """
+    for process in processes:
+        with suppress(psutil.Error):
+            if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                process.kill()
+    _gone, alive = psutil.wait_procs(processes, timeout=patience)
+    assert alive == []
+
+
+def shared_memory():
+    """The semaphores and blocks that multiprocessing has in shared memory: the name of each inode."""
+    found = {}
+    for kind in ("sem.mp-*", "psm_*"):
+        for path in SHARED.glob(kind):
+            with suppress(FileNotFoundError):  # it has just been removed
+                found[path.stat().st_ino] = path.name
+    return found
+
+
+def nobody_has(these):
+    """The names of those inodes that still exist, though no living process uses them."""
+    used = set()  # by inode, for who made a semaphore has it under another name
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # it has just ended, or it is somebody else's
+            lines = maps.read_text().splitlines()
+            used |= {int(line.split()[4]) for line in lines if f" {SHARED}/" in line}
+    return sorted(name for inode, name in shared_memory().items() if inode in these and inode not in used)
