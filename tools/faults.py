@@ -180,6 +180,8 @@ class Kernel:
             inside = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/shm && exec "$@"', str(self.shm)]
         self._shared = set(_entries(self.shm))
         self.killed = 0.0  # when a process was killed, in seconds since the epoch
+        self.has_tracker = True  # who alone removes what is not made by a watch
+        self.unwatched: set[str] = set()
         own = {TAG: str(self.folder), "TMPDIR": str(self.temp), "MPDEMOS_START_METHOD": method}
         own |= {"IPYTHONDIR": str(self.folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(self.folder)}
         self.client = BlockingKernelClient()
@@ -202,7 +204,12 @@ class Kernel:
 
     def _popen(self, command: list[str], env: dict[str, str]) -> None:
         self._started = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,  # as Jupyter starts its kernels
         )
 
     def run(self, code: str, begun: threading.Event | None = None, patience: float = PATIENCE) -> Said:
@@ -289,6 +296,7 @@ class Kernel:
             f"/dev/shm/{name}"
             for name in _ours(set(_entries(self.shm)) - self._shared)
             if not was_being_made(self.shm / name, self.killed)
+            and (self.has_tracker or (name.startswith("sem.") and name not in self.unwatched))
         ]
         if self.temp.exists():  # tmp…: a TemporaryDirectory of the cell itself
             told += [f"temporary {name}" for name in _ours(os.listdir(self.temp)) if name[:3] != "tmp"]
@@ -419,6 +427,13 @@ def kill_kernel(kernel: Kernel, dice: random.Random):
     return lambda: None
 
 
+def kill_group(kernel: Kernel, dice: random.Random):
+    """As Jupyter does when it restarts a kernel that has died: the resource tracker is killed, too."""
+    os.killpg(kernel.process.pid, signal.SIGKILL)
+    kernel.killed, kernel.has_tracker = time.time(), False
+    return lambda: None
+
+
 def interrupt_kernel(kernel: Kernel, dice: random.Random):
     kernel.process.send_signal(signal.SIGINT)
     return lambda: None
@@ -490,11 +505,13 @@ class Fault:
         return ""
 
 
+KILLERS = (kill_kernel, kill_group, kill_server)
 NO_ROOM = r"No space left on device|disk is full|not complete|temporary folder"
 FAULTS = [
     Fault("SIGKILL a child", kill_child, r"SIGKILL|terminated abruptly"),
     Fault("SIGSTOP a child, and resume it", stop_child, r"(?!)"),
     Fault("SIGKILL the kernel", kill_kernel, r"(?!)"),
+    Fault("SIGKILL the kernel's process group", kill_group, r"(?!)"),
     Fault("SIGINT the kernel", interrupt_kernel, r"KeyboardInterrupt"),
     Fault("fill the temporary folder", fill_temp, NO_ROOM, "root", True),
     Fault(
@@ -527,7 +544,9 @@ def attack(number: int, seed: int, faults: list[Fault], only: str = "") -> Outco
     """One moment: the same seed and number make the same choice of fault, demo, start method and moment."""
     dice = random.Random(f"{seed}-{number}")
     fault = faults[number % len(faults)]
-    demo = dice.choice([demo for demo in demos() if only in demo.name])
+    unsuited = "own_lock" if fault.do is kill_group else None  # which is the tracker's alone to unlink
+    suited = [demo for demo in demos() if unsuited is None or unsuited not in demo.code]
+    demo = dice.choice([demo for demo in suited if only in demo.name])
     method = dice.choice(sorted(get_all_start_methods()))
     part = dice.random()
     for attempts_left in (2, 1, 0):
@@ -545,7 +564,9 @@ def attack(number: int, seed: int, faults: list[Fault], only: str = "") -> Outco
 def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: random.Random) -> Outcome:
     fault, broken = outcome.fault, outcome.broken
     cold = dice.random() < COLD
-    runs = [kernel.run(code) for code in (NOTE_END, demo.before, *[demo.code] * (0 if cold else 2))]
+    runs = [kernel.run(code) for code in (NOTE_END, demo.before)]
+    kernel.unwatched = set(_entries(kernel.shm))
+    runs += [kernel.run(demo.code) for _ in range(0 if cold else 2)]
     if any(run.error or run.error is None for run in runs):
         raise RuntimeError(f"{demo.name} fails without a fault: {[run.error for run in runs]}")
     usual = 1.0 if cold else runs[-1].seconds
@@ -586,9 +607,9 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
         broken.append(f"the interrupt was lost: the cell ended {late:.3f} s later as if nothing had been")
     if said.error is None:
         outcome.ended = "kernel gone"
-        if fault.do not in (kill_kernel, kill_server):
+        if fault.do not in KILLERS:
             broken.append("the kernel died")
-    elif fault.do not in (kill_kernel, kill_server):
+    elif fault.do not in KILLERS:
         if said.error:
             outcome.ended = "error"
             slow = fault.do is stop_child and usual + PAUSE > LIMIT - 1 and "within its limit" in said.error
@@ -599,7 +620,7 @@ def _attack(kernel: Kernel, outcome: Outcome, demo: Demo, part: float, dice: ran
         _look_at_the_living(kernel, outcome, ended, undo, recorded, demo)
         kernel.quit()
         ended = time.monotonic()
-    if fault.do in (kill_kernel, kill_server):
+    if fault.do in KILLERS:
         ended = struck[0]
     outcome.left += _left(kernel.left, ended, outcome)
     return outcome
@@ -686,7 +707,7 @@ def main() -> int:
     began = time.monotonic()
     show = lambda text: print(text, flush=True)  # noqa: E731
     outcomes = campaign(asked.only or range(asked.moments), asked.seed, asked.jobs, faults, show, asked.demo)
-    print(f"\n{'fault':32} tried  held  error  normally  gone  late  nobody  beyond limit  clean after  left")
+    print(f"\n{'fault':36} tried  held  error  normally  gone  late  nobody  beyond limit  clean after  left")
     for fault in faults:
         mine = [outcome for outcome in outcomes if outcome.fault is fault]
         ended = defaultdict(int)
@@ -699,7 +720,7 @@ def main() -> int:
         counts = [len(mine), held, *(ended[way] for way in ways)]
         left = sum(len(outcome.left) for outcome in mine)
         row = "".join(f"{count:{width}}" for count, width in zip(counts, (6, 6, 7, 10, 6, 6, 8), strict=True))
-        print(f"{fault.name:32}{row} {beyond:11.1f} s {clean:10.1f} s {left:5}")
+        print(f"{fault.name:36}{row} {beyond:11.1f} s {clean:10.1f} s {left:5}")
     print(f"{len(outcomes)} moments in {(time.monotonic() - began) / 60:.1f} minutes")
     return int(any(outcome.broken or outcome.left for outcome in outcomes))
 

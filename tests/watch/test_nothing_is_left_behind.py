@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 import watchworkers
+from leftovers import SHARED
 from watchtools import METHODS, posix_only, running, script, wait_until
 
 from mpdemos import Stuck, watch
@@ -327,6 +328,42 @@ def test_orphans_end_by_themselves(tmp_path, method, where):
         run.send(signal.SIGKILL)
         run.wait()
         wait_until(lambda: not run.processes(), SAFETY)
+        assert run.folders() == []
+
+
+SEMAPHORES = """
+import time
+from multiprocessing import synchronize, util
+from mpdemos import watch
+
+def main(method):
+    with watch(method) as mp:
+        kept = mp.Lock(), mp.Event(), mp.Barrier(2), mp.Queue(), mp.Value("i"), mp.Pool(1)
+        ends = list(util._finalizer_registry.values())
+        print("ready", *[end._args[0] for end in ends if end._callback is synchronize.SemLock._cleanup])
+        time.sleep(1000)
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="this system does not list its semaphores")
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "fork"])
+def test_a_group_that_is_killed_leaves_no_semaphore(tmp_path, method):
+    """Jupyter does so with the group of a kernel that has died; the resource tracker is one of it."""
+    with running(script(tmp_path, SEMAPHORES), method) as run:
+        names = run.await_words("ready")
+        assert len(names) >= 10
+        made = [SHARED / f"sem.{name.removeprefix('/')}" for name in names]
+        assert all(semaphore.exists() for semaphore in made)
+        run.send(signal.SIGKILL, everybody=True)
+        run.wait()
+        wait_until(lambda: not run.processes(), SAFETY)
+        left = [semaphore for semaphore in made if semaphore.exists()]
+        for semaphore in left:  # they would stay until the machine is started anew
+            semaphore.unlink()
+        assert left == []
         assert run.folders() == []
 
 

@@ -157,10 +157,14 @@ class Running:
 
     def await_line(self, line):
         """Wait until the script prints `line`."""
+        assert self.await_words(line) == []
+
+    def await_words(self, first):
+        """Wait until the script prints a line that begins with `first`; returns the words behind it."""
         for told in self._told:
-            if told.strip() == line:
-                return
-        pytest.fail(f"the script ended before it said {line!r}: {self._process.stderr.read()}")
+            if told.startswith(first):
+                return told.removeprefix(first).split()
+        pytest.fail(f"the script ended before it said {first!r}: {self._process.stderr.read()}")
 
     def send(self, number, everybody=False):
         if everybody:  # as Ctrl-C in a terminal does

@@ -541,11 +541,17 @@ class Watch(context.BaseContext):
             if _resource_tracker._fd is None:  # type: ignore[attr-defined]
                 _resource_tracker.ensure_running()  # a semaphore that it is not told of would stay
         try:
-            return make(*args)
+            made = make(*args)
         except OSError as error:
             if error.errno == errno.ENOSPC and not hasattr(error, "__notes__"):
                 error.add_note(_NO_SEMAPHORE)
             raise
+        semaphore = getattr(made, "_semlock", None)
+        if semaphore is not None and semaphore.name is not None:  # it is unlinked already where children fork
+            from . import remover
+
+            remover.unlink_at_the_end(semaphore.name)
+        return made
 
     def _new_trace(self, kind: str, size: int = 0) -> Trace:
         """A trace for a new object; ``size`` is its permits, parties or places, 0 if it has none."""

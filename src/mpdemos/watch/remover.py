@@ -1,7 +1,8 @@
-"""Folders that go when their process goes, however that ends.
+"""Folders and semaphores that go when their process goes, however that ends.
 
 Neither a thread nor `atexit` runs when a kernel is killed, but its end closes the input of a process that it
-has started: the remover, one for each process that watches.
+has started: the remover, one for each process that watches. Semaphores are the library's resource tracker's
+to remove, but that dies with the process group of a kernel, which Jupyter kills when the kernel has died.
 """
 
 from __future__ import annotations
@@ -18,15 +19,25 @@ LABEL = "mpdemos-remover"  # in the command line of the process
 _REMOVE = """\
 import os, shutil, signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-told = b""
+told = bytearray()
 while not told.endswith(b"\\0\\0") and (more := os.read(0, 65536)):
     told += more
-for folder in filter(None, told.split(b"\\0")):
+names = os.fsdecode(bytes(told)).split("\\0")
+for folder in filter(os.path.isabs, names):
     for _ in range(100):  # who is just ending may still write there
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(folder):
             break
         time.sleep(0.05)
+semaphores = [name for name in names if name and not os.path.isabs(name)]
+if semaphores and not told.endswith(b"\\0\\0"):
+    time.sleep(0.5)  # for the resource tracker, which would complain of what is gone
+    import _multiprocessing
+    for name in semaphores:
+        try:
+            _multiprocessing.sem_unlink("/" + name)
+        except OSError:  # as it should be: it is gone
+            pass
 """
 _removers: list[subprocess.Popen[bytes]] = []  # one is used; two threads may each have started one
 _folders: list[str] = []  # all of them: what a remover knew goes with it if somebody kills it
@@ -68,9 +79,19 @@ def remove_at_the_end(folder: str) -> None:
     _folders.append(folder)
 
 
-def _tell(remover: subprocess.Popen[bytes], *folders: str) -> bool:
+def unlink_at_the_end(semaphore: str) -> None:
+    """Let a semaphore be unlinked when this process has been killed and nobody else has unlinked it.
+
+    Args:
+        semaphore: its name in the system, with the slash.
+    """
+    if _removers:
+        _tell(_removers[-1], semaphore.removeprefix("/"))
+
+
+def _tell(remover: subprocess.Popen[bytes], *names: str) -> bool:
     """Whether it could be told; an empty name says that no more will come."""
-    told = b"".join(os.fsencode(folder) + b"\0" for folder in folders)
+    told = b"".join(os.fsencode(name) + b"\0" for name in names)
     assert remover.stdin is not None
     try:
         return remover.stdin.write(told) == len(told)
