@@ -544,9 +544,10 @@ def attack(number: int, seed: int, faults: list[Fault], only: str = "") -> Outco
     """One moment: the same seed and number make the same choice of fault, demo, start method and moment."""
     dice = random.Random(f"{seed}-{number}")
     fault = faults[number % len(faults)]
-    unsuited = "own_lock" if fault.do is kill_group else None  # which is the tracker's alone to unlink
-    suited = [demo for demo in demos() if unsuited is None or unsuited not in demo.code]
-    demo = dice.choice([demo for demo in suited if only in demo.name])
+    suited = [demo for demo in demos() if only in demo.name]
+    if fault.do in (kill_group, no_semaphores):  # it has a lock that is not the watch's
+        suited = [demo for demo in suited if "own_lock" not in demo.code]
+    demo = dice.choice(suited)
     method = dice.choice(sorted(get_all_start_methods()))
     part = dice.random()
     for attempts_left in (2, 1, 0):
