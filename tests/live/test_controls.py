@@ -3,12 +3,13 @@
 import base64
 import multiprocessing
 import re
+import threading
 from contextlib import suppress
 from functools import partial
 
 import psutil
 import pytest
-from livetools import descendants, named, says, wait_for, wait_until
+from livetools import PATIENCE, descendants, named, says, wait_for, wait_until
 
 from mpdemos import live
 from mpdemos.live import workers
@@ -103,6 +104,23 @@ def test_walkers_walk_while_the_event_is_set(run):
     says(control, "not set; walker-1, walker-2 and walker-3 wait")
     assert done(control).count(("MainProcess", "set")) == 1
     assert done(control).count(("MainProcess", "cleared")) == 1
+
+
+def test_who_presses_twice_is_obeyed_in_order(run):
+    """A busy machine may begin the first call late."""
+    control, begin = run(live.Event()), threading.Event()
+    says(control, "not set; walker-1, walker-2 and walker-3 wait")
+    set_it = control.thing.set
+    control.thing.set = lambda: begin.wait(PATIENCE) and set_it()
+    control.press("Set")
+    says(control, "set: everybody walks")
+    control.press("Clear")
+    says(control, "not set; walker-1, walker-2 and walker-3 wait")
+    begin.set()
+    for call in control._calls:
+        call.join(PATIENCE)
+    assert not control.thing.is_set()
+    assert [what for _who, what in done(control) if what in ("set", "cleared")] == ["set", "cleared"]
 
 
 def test_a_full_shelf_makes_the_cooks_wait(run):

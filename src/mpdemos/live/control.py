@@ -194,8 +194,15 @@ class Control:
             self._children.append(child)
 
     def call_in_a_thread(self, call: Callable[[], None]) -> None:
-        """Make a call that may have to wait for some process."""
-        self._calls.append(threading.Thread(target=call, name="mpdemos-call", daemon=True))
+        """Make a call that may have to wait for some process, after those that were made before."""
+
+        def in_order(before: list[threading.Thread]) -> None:
+            for each in before:
+                each.join()
+            call()
+
+        args = (self._calls[-1:],)
+        self._calls.append(threading.Thread(target=in_order, args=args, name="mpdemos-call", daemon=True))
         self._calls[-1].start()
 
     def kill(self, candidates: Iterable[str], so: str) -> None:
