@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 
 TAG = "MPDEMOS_TEST_TAG"
+PATIENCE = 120  # seconds: a safety net
 SHARED = Path("/dev/shm")  # where Linux has semaphores and shared memory; other systems list them nowhere
 
 
@@ -21,7 +22,7 @@ def _has_tag(process, tag):
         return False
 
 
-def end(processes, patience=120):
+def end(processes):
     """Kill processes and wait for their end.
 
     A resource tracker is not killed: it ends by itself, when it has removed what the killed ones left.
@@ -30,7 +31,7 @@ def end(processes, patience=120):
         with suppress(psutil.Error):
             if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
                 process.kill()
-    _gone, alive = psutil.wait_procs(processes, timeout=patience)
+    _gone, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     assert alive == []
 
 

@@ -180,8 +180,8 @@ class Kernel:
             inside = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/shm && exec "$@"', str(self.shm)]
         self._shared = set(_entries(self.shm))
         self.killed = 0.0  # when a process was killed, in seconds since the epoch
-        self.has_tracker = True  # who alone removes what is not made by a watch
-        self.unwatched: set[str] = set()
+        self.has_tracker = True  # the library's, who alone removes what no watch has made
+        self.unwatched: set[str] = set()  # what the cells before the demo have in shared memory
         own = {TAG: str(self.folder), "TMPDIR": str(self.temp), "MPDEMOS_START_METHOD": method}
         own |= {"IPYTHONDIR": str(self.folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(self.folder)}
         self.client = BlockingKernelClient()
@@ -545,7 +545,7 @@ def attack(number: int, seed: int, faults: list[Fault], only: str = "") -> Outco
     dice = random.Random(f"{seed}-{number}")
     fault = faults[number % len(faults)]
     suited = [demo for demo in demos() if only in demo.name]
-    if fault.do in (kill_group, no_semaphores):  # it has a lock that is not the watch's
+    if fault.do in (kill_group, no_semaphores):  # they do not hold for a lock that is not the watch's
         suited = [demo for demo in suited if "own_lock" not in demo.code]
     demo = dice.choice(suited)
     method = dice.choice(sorted(get_all_start_methods()))

@@ -137,8 +137,8 @@ class Control:
             with watch(limit=None, check=False) as self.mp:
                 self._begin()
                 why = self._go_on(presses)
-                for call in self._calls:  # it may wait for a process, which must not be killed before
-                    call.join(_GOODBYE / 4)
+                for last in self._calls[-1:]:  # a call may wait for a process: that must not be killed before
+                    last.join(_GOODBYE / 4)
                 raise _Over  # an error ends the processes; else watch waits for them
         except _Over:
             pass
@@ -195,14 +195,14 @@ class Control:
 
     def call_in_a_thread(self, call: Callable[[], None]) -> None:
         """Make a call that may have to wait for some process, after those that were made before."""
+        before = self._calls[-1] if self._calls else None
 
-        def in_order(before: list[threading.Thread]) -> None:
-            for each in before:
-                each.join()
+        def in_order() -> None:
+            if before is not None:
+                before.join()
             call()
 
-        args = (self._calls[-1:],)
-        self._calls.append(threading.Thread(target=in_order, args=args, name="mpdemos-call", daemon=True))
+        self._calls.append(threading.Thread(target=in_order, name="mpdemos-call", daemon=True))
         self._calls[-1].start()
 
     def kill(self, candidates: Iterable[str], so: str) -> None:

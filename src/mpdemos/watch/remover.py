@@ -82,6 +82,8 @@ def remove_at_the_end(folder: str) -> None:
 def unlink_at_the_end(semaphore: str) -> None:
     """Let a semaphore be unlinked when this process has been killed and nobody else has unlinked it.
 
+    Only the remover that runs now knows of it: if there is none, or somebody kills it, nobody does.
+
     Args:
         semaphore: its name in the system, with the slash.
     """
