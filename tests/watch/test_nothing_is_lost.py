@@ -207,7 +207,7 @@ def test_a_removed_folder_does_not_keep_the_limit_from_ending_a_block():
     assert caught.value.__notes__
 
 
-NO_FORK_SERVER = """
+NO_FOLDER = """
 import glob, os, shutil, tempfile
 import watchworkers
 from mpdemos import watch
@@ -218,21 +218,29 @@ def start(mp):
     child.join()
 
 if __name__ == "__main__":
-    with watch("forkserver") as mp:
+    with watch("{method}") as mp:
         start(mp)
+        mp.Manager()
     for folder in glob.glob(os.path.join(tempfile.gettempdir(), "pymp-*")):
         shutil.rmtree(folder)
     try:
-        with watch("forkserver") as mp:
-            start(mp)
-    except OSError as error:
-        print(*error.__notes__, flush=True)
+        with watch("{method}") as mp:
+            {what}
+    except {error} as error:
+        print(error.__notes__[-1], flush=True)
 """
 
 
 @posix_only
-def test_a_fork_server_that_lost_its_socket_is_explained(tmp_path):
-    with running(script(tmp_path, NO_FORK_SERVER)) as run:
+@pytest.mark.parametrize(
+    ("method", "what", "error"),
+    [
+        ("forkserver", "start(mp)", "OSError"),  # the fork server has lost its socket
+        ("spawn", "mp.Manager()", "EOFError"),  # a manager makes one in its own process
+    ],
+)
+def test_who_lost_the_folder_of_the_library_is_told(tmp_path, method, what, error):
+    with running(script(tmp_path, NO_FOLDER.format(method=method, what=what, error=error))) as run:
         run.await_line("What uses it, as managers and the fork server do, may not work until you restart.")
 
 

@@ -199,7 +199,7 @@ class Watch(context.BaseContext):
             error.add_note(f"Also, in this watched block: {failed}")
         if raised is not None and gone:
             raised.add_note(_FOLDER_GONE.format(self._folder))
-        elif isinstance(raised, OSError) and (folder := _lost_folder_of_the_library()):
+        elif raised is not None and (folder := _lost_folder_of_the_library()):
             raised.add_note(_LIBRARY_FOLDER_GONE.format(folder))
         if raised is not None and raised is not error:
             raise raised from (failed if raised is not failed else None)
