@@ -60,7 +60,7 @@ def run(number, method, pytest_arguments, scratch):
     line = (
         f"run {number:2}  {method:10}  {time.monotonic() - started:5.0f} s  cores {busy(before):3.0%} busy  "
     )
-    print(f"{line}load {os.getloadavg()[0]:4.1f}  {', '.join(counts)}", flush=True)
+    print(f"{line}load {psutil.getloadavg()[0]:4.1f}  {', '.join(counts)}", flush=True)
     left = sorted(each.name for each in temporary.iterdir() if not each.name.startswith(STAYS))
     if left:
         print(f"left in its temporary folder: {', '.join(left)}", flush=True)

@@ -133,6 +133,11 @@ def test_what_was_printed_is_shown_in_part():
     assert "here " in verdict._repr_mimebundle_()["text/html"]
 
 
+def test_what_the_system_cannot_spell_is_printed(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")  # as on Windows, where it is cp1252
+    assert "✓ " in verdict_on("lock-1", stamping("print('✓', name)")).printed
+
+
 def test_lines_are_those_of_the_cell_and_no_frame_is_ours():
     reason = verdict_on("lock-1", stamping("raise ValueError('no ink')")).reason
     assert "Your worker cell, line 4, in stamp" in reason

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from practicetools import (
     assert_refused,
@@ -315,20 +317,6 @@ def run_with_deadline(process, seconds):
 """,
             "killed without a warning",
         ),
-        "asks, and kills at once": (
-            """
-def run_with_deadline(process, seconds):
-    process.start()
-    process.join(seconds)
-    if process.exitcode is None:
-        process.terminate()
-        process.kill()
-        process.join()
-        return "late"
-    return "done" if process.exitcode == 0 else "failed"
-""",
-            "had no time for it",
-        ),
         "asks, and does not look whether it went": (
             """
 def run_with_deadline(process, seconds):
@@ -340,19 +328,6 @@ def run_with_deadline(process, seconds):
     return "done" if process.exitcode == 0 else "failed"
 """,
             "was not joined at the end",
-        ),
-        "asks, and waits for ever": (
-            """
-def run_with_deadline(process, seconds):
-    process.start()
-    process.join(seconds)
-    if process.exitcode is None:
-        process.terminate()
-        process.join()
-        return "late"
-    return "done" if process.exitcode == 0 else "failed"
-""",
-            "join it with a timeout, then kill() it",
         ),
         "waits without a deadline": (
             """
@@ -381,6 +356,37 @@ def run_with_deadline(process, seconds):
         ),
     },
 }
+
+if os.name == "posix":  # on Windows nobody can refuse terminate()
+    WRONG["process-3"] |= {
+        "asks, and kills at once": (
+            """
+def run_with_deadline(process, seconds):
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.terminate()
+        process.kill()
+        process.join()
+        return "late"
+    return "done" if process.exitcode == 0 else "failed"
+""",
+            "had no time for it",
+        ),
+        "asks, and waits for ever": (
+            """
+def run_with_deadline(process, seconds):
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.terminate()
+        process.join()
+        return "late"
+    return "done" if process.exitcode == 0 else "failed"
+""",
+            "join it with a timeout, then kill() it",
+        ),
+    }
 
 RIGHT = {
     "process-1": {

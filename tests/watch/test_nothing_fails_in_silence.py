@@ -72,9 +72,10 @@ def test_sys_exit_without_a_failure(code):
         assert run_one(mp, watchworkers.leave, code).exitcode == 0
 
 
-def test_os_exit(method):
-    with pytest.raises(ChildFailed, match=r"child ended with exit code 4\.$"), watch(method) as mp:
-        run_one(mp, watchworkers.leave_at_once, 4)
+@pytest.mark.parametrize("code", [1, 4])
+def test_os_exit(method, code):
+    with pytest.raises(ChildFailed, match=rf"child ended with exit code {code}\.$"), watch(method) as mp:
+        run_one(mp, watchworkers.leave_at_once, code)
 
 
 @posix_only

@@ -33,7 +33,7 @@ from watchtools import (
 )
 
 from mpdemos import ChildFailed, Stuck, watch
-from mpdemos.watch import context, deadlock, guard
+from mpdemos.watch import context, deadlock, guard, pools
 from mpdemos.watch.deadlock import children_are_idle, nobody_can_go_on, result_is_lost
 from mpdemos.watch.guard import Interrupted
 
@@ -139,6 +139,59 @@ def test_the_limit_ends_a_child_that_ignores_signals(method):
         started.wait()
         expire_when_last(mp, all_wait("MainProcess"))
         child.join()
+
+
+def deaf(monkeypatch, owner, name):
+    """Let no SIGINT end this call in the main thread: so it is on Windows before Python 3.14."""
+    call = getattr(owner, name)
+
+    def deaf_call(*args):
+        if threading.current_thread() is not threading.main_thread():
+            return call(*args)
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return call(*args)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+    monkeypatch.setattr(owner, name, deaf_call)
+
+
+def map_of(pool):
+    pool.map(time.sleep, [1000])
+
+
+def item_of(pool):
+    next(pool.imap_unordered(time.sleep, [1000]))
+
+
+def end_of(pool):
+    pool.apply_async(time.sleep, [1000])
+    pool.close()
+    pool.join()
+
+
+@posix_only
+@pytest.mark.parametrize("wait", [map_of, item_of, end_of])
+def test_the_limit_ends_a_wait_for_a_pool_that_no_signal_ends(monkeypatch, wait):
+    deaf(monkeypatch, threading.Condition, "wait")
+    deaf(monkeypatch, threading.Thread, "join")
+    monkeypatch.setattr(pools, "_DEAF", True)
+    with pytest.raises(Stuck), watch(limit=LIMIT) as mp, mp.Pool(1) as pool:
+        wait(pool)
+
+
+def test_a_wait_for_a_pool_that_no_signal_ends_keeps_to_its_timeout(monkeypatch):
+    monkeypatch.setattr(pools, "_DEAF", True)
+    with watch() as mp, mp.Pool(1) as pool:
+        assert pool.map(abs, [-1, -2]) == [1, 2]
+        assert list(pool.imap(abs, [-1, -2])) == [1, 2]
+        never = pool.apply_async(time.sleep, [1000])
+        for timeout in (0, 0.01, 2.5 * pools._SLICE):
+            began = time.monotonic()
+            with pytest.raises(multiprocessing.TimeoutError):
+                never.get(timeout)
+            assert time.monotonic() - began >= timeout
 
 
 def test_a_block_that_ends_in_time_is_not_stuck():

@@ -36,10 +36,10 @@ def start(ctx, target, *args, **options):
 
 def hear(here):
     """What the child sends next, or None if it ended without a word."""
-    assert here.poll(LIMIT), "the child says nothing"
     try:
+        assert here.poll(LIMIT), "the child says nothing"
         return here.recv()
-    except EOFError:
+    except (EOFError, BrokenPipeError):  # on Windows poll() raises the latter
         return None
 
 

@@ -79,16 +79,15 @@ def test_painters_share_one_picture(ctx, memory):
     assert run(ctx, *jobs) == [0] * 3
     assert done.value == 6
     alone = SharedMemory(create=True, size=SIZE)
-    name = alone.name
+    kept = SharedMemory(alone.name)  # or Windows would remove it when it is closed
     counted = Watched(ctx.RLock())
     studio.paint(ctx.Barrier(1), alone, SHAPE, range(0, 120, 20), counted)
     assert alone.buf is None  # closed
     assert counted.amount == 6
     assert all(counted.guarded)
-    alone = SharedMemory(name)
-    expected = studio.view(alone, SHAPE).copy()
-    alone.close()
-    alone.unlink()
+    expected = studio.view(kept, SHAPE).copy()
+    kept.close()
+    kept.unlink()
     assert len(np.unique(expected)) > 100
     assert (studio.view(memory, SHAPE) == expected).all()
 

@@ -148,6 +148,7 @@ class _Examiner:
 
         self._tag, self._path = os.urandom(16).hex(), folder / "result.json"
         own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))  # what it leaves goes with the folder
+        own["PYTHONIOENCODING"] = "utf-8"  # as in a notebook, whatever the system prefers
         self._began = time.time()
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.examiner"],

@@ -21,7 +21,7 @@ from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import ChildFailed, Failure, Stuck, not_within, what_to_do
+from .errors import NO_GUARD, ChildFailed, Failure, Stuck, not_within, what_to_do
 from .process import TracedProcess, own_class
 from .record import Recorder, read
 
@@ -413,7 +413,7 @@ class Watch(context.BaseContext):
                 return Failure(child.name, code, detail["error"], detail["traceback"])
         trouble = self._recorder.test() or self._recorder.trouble
         if not (torn or trouble):
-            return Failure(child.name, code, "", "")
+            return Failure(child.name, code, NO_GUARD if code == 1 and not records else "", "")
         why = f": {trouble.strerror or trouble}" if trouble else ""
         return Failure(child.name, code, f"What it noted of its end could not be written or read{why}.", "")
 

@@ -32,7 +32,7 @@ The child could not find the function: it starts as a new interpreter, imports w
 see what an ordinary cell or a prompt defined. In a notebook, put `%%worker` on the first line of that cell
 (`%load_ext mpdemos` once before). Elsewhere, put the function into a module (a .py file) and import it."""
 
-_NO_GUARD = """\
+NO_GUARD = """\
 It died before it could run anything; what it printed is in the terminal. The commonest cause, in a script:
 no `if __name__ == "__main__":` around the lines that start processes."""
 
@@ -71,8 +71,6 @@ def _describe(failure: Failure) -> str:
         lines.append(f"Its traceback:\n{failure.traceback.rstrip()}")
     elif failure.error:
         lines.append(failure.error)
-    elif failure.exitcode == 1:
-        lines.append(_NO_GUARD)
     return "\n".join(lines)
 
 

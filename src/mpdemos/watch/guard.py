@@ -146,7 +146,7 @@ class Guard:
                         return
                 elif self._sentinels.pop(pids[ready], None) is not None:
                     self._exited(pids[ready])
-            if self._handler is not None and sys.platform != "win32":
+            if self._handler is not None:
                 self._handler.look()
             if not expired and not self._over and (self.left() == 0.0 or self._is_hopeless()):
                 expired = True
@@ -211,8 +211,11 @@ class _Handler:
         """In the guard's thread: see to it that a SIGINT which has arrived is handled.
 
         The main thread does that between two instructions, or when the signal cuts a system call short. If
-        it comes between the last instruction and the call, only another signal can end the call.
+        it comes between the last instruction and the call, only another signal can end the call. (Not on
+        Windows: there an event ends the calls that a signal can end.)
         """
+        if sys.platform == "win32":
+            return
         calls = self._calls  # read first: what is handled after this has a later look
         arrived, now = self._arrivals.any(), time.monotonic()
         current: object = signal.getsignal(signal.SIGINT)

@@ -6,7 +6,12 @@ between an inbox and an outbox that note each task.
 
 from __future__ import annotations
 
+import contextlib
+import math
+import multiprocessing
+import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import pool
@@ -14,6 +19,9 @@ from typing import Any
 
 from .primitives import Trace
 
+# No signal ends a wait for a lock of `threading` there: "Changed in version 3.14" of Lock.acquire says so.
+_DEAF = sys.platform == "win32" and sys.version_info < (3, 14)
+_SLICE = 0.2  # seconds of such a wait
 _POLITE = 2.0  # seconds that a terminating pool waits for a lock that a killed worker may hold
 
 
@@ -61,6 +69,17 @@ def _describe(task: Any) -> dict[str, Any]:
 def work(original: Callable[..., None], trace: Trace, inbox: Any, outbox: Any, *rest: Any) -> None:
     """What a watched worker runs instead of the standard library's ``original``."""
     original(_Inbox(trace, inbox), _Outbox(trace, outbox), *rest)
+
+
+def _wait(wait: Callable[[float | None], Any], timeout: float | None) -> Any:
+    """``wait(timeout)``, which raises `multiprocessing.TimeoutError`, but so that a signal can end it."""
+    if not _DEAF:
+        return wait(timeout)
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    while time.monotonic() + _SLICE < deadline:
+        with contextlib.suppress(multiprocessing.TimeoutError):
+            return wait(_SLICE)
+    return wait(max(0.0, deadline - time.monotonic()))
 
 
 class Pool(pool.Pool):
@@ -143,14 +162,21 @@ class Pool(pool.Pool):
     def _noting_wait(self, result: Any) -> Any:
         trace, wait = self._trace, result.wait
 
+        def until_ready(timeout: float | None) -> None:
+            wait(timeout)
+            if not result.ready():
+                raise multiprocessing.TimeoutError
+
         def noted(timeout: float | None = None) -> None:
             if timeout is None and threading.current_thread() is threading.main_thread():
                 self.awaited = result._job
             try:
-                trace.waiting("result", timeout, partial(wait, timeout))
+                trace.waiting("result", timeout, partial(_wait, until_ready, timeout))
+                trace.note("result", "result")
+            except multiprocessing.TimeoutError:
+                pass
             finally:
                 self.awaited = None
-            trace.note("result" if result.ready() else "gave up", "result")
 
         result.wait = noted
         return result
@@ -167,6 +193,11 @@ class Pool(pool.Pool):
         inqueue._rlock.acquire(timeout=_POLITE)
         while task_handler.is_alive() and inqueue._reader.poll():
             inqueue._reader.recv()
+
+    def join(self) -> None:
+        while _DEAF and self._state != pool.RUN and self._worker_handler.is_alive():  # type: ignore[attr-defined]
+            self._worker_handler.join(_SLICE)  # type: ignore[attr-defined]
+        super().join()
 
     def end(self) -> None:
         """Terminate, but wait only so long: a worker killed at a bad moment blocks `terminate` for ever."""
@@ -198,7 +229,7 @@ class Pool(pool.Pool):
 class _TracedIterator:
     def next(self, timeout: float | None = None) -> Any:
         trace: Trace = self._trace  # type: ignore[attr-defined]
-        item = trace.waiting("result", timeout, partial(super().next, timeout))  # type: ignore[misc]
+        item = trace.waiting("result", timeout, partial(_wait, super().next, timeout))  # type: ignore[misc]
         trace.note("result", "result")
         return item
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from multiprocessing import process
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
 
 
 class Record(NamedTuple):
@@ -34,6 +35,20 @@ class Record(NamedTuple):
     action: str
     resource: str
     detail: Any
+
+
+def _create(path: str) -> int:
+    """Make a private file, and open it for appending so that it can be removed while it is open."""
+    if sys.platform != "win32":
+        return os.open(path, _FLAGS, 0o600)
+    import _winapi
+    import msvcrt
+
+    # os.open would not share it for removal: while a thread or a dying child has it, its folder would stay.
+    access = _winapi.GENERIC_READ | _winapi.GENERIC_WRITE
+    share_all, only_new = 0b111, 1  # FILE_SHARE_READ | _WRITE | _DELETE; CREATE_NEW
+    handle = _winapi.CreateFile(path, access, share_all, _winapi.NULL, only_new, 0, _winapi.NULL)
+    return msvcrt.open_osfhandle(handle, _FLAGS)
 
 
 class Recorder:
@@ -70,7 +85,7 @@ class Recorder:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
         try:
-            self._fd = os.open(self.path, _FLAGS, 0o600)
+            self._fd = _create(self.path)
         except OSError as error:
             self._lose(error)  # the program being watched must not notice
         else:

@@ -104,14 +104,19 @@ def _tell(remover: subprocess.Popen[bytes], *names: str) -> bool:
 def _start() -> subprocess.Popen[bytes]:
     import subprocess
 
+    python, flags = sys.executable, 0
+    if sys.platform == "win32":
+        # That of a virtual environment would only start this one. And no console of its own to be closed.
+        python, flags = sys._base_executable, subprocess.CREATE_NO_WINDOW  # type: ignore[attr-defined]
     # After the finalizers of the library, which use its temporary folder.
     util.Finalize(None, end, exitpriority=-200)
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _REMOVE, LABEL],
+        [python, "-I", "-S", "-c", _REMOVE, LABEL],
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        creationflags=flags,
         start_new_session=True,  # neither its terminal nor the last clean-up of the kernel shall end it
     )
 
