@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 import signal
+import stat
 import threading
 import time
 
@@ -124,6 +125,15 @@ def test_what_cannot_be_read_keeps_nothing_from_being_put_away(monkeypatch, tmp_
         monkeypatch.setattr(mp, "_read", lambda: 1 / 0)
         mp.Process(target=watchworkers.sleep_for_ever).start()
         raise ValueError
+
+
+def test_a_thread_that_is_left_keeps_no_file_open():
+    """On Windows the file would keep its folder."""
+    with watch() as mp:
+        mp.Queue().put("for the feeder thread")
+        assert stat.S_ISREG(os.fstat(mp._recorder._fd).st_mode)
+    assert stat.S_ISCHR(os.fstat(mp._recorder._fd).st_mode)  # nowhere
+    mp._recorder.note("this thread writes still")
 
 
 def test_no_file_stays_open():

@@ -348,7 +348,7 @@ def test_an_unwritable_temporary_folder_is_refused_with_advice(tmp_path, monkeyp
         with pytest.raises(OSError, match=r"cannot make one \(.+\).*TMPDIR") as caught, watch():
             pytest.fail("the block was entered")
         assert caught.value.errno
-        assert str(folder) in str(caught.value)
+        assert str(folder) in caught.value.filename
         assert (threading.active_count(), signal.getsignal(signal.SIGINT)) == (threads, handler)
 
 

@@ -249,6 +249,7 @@ class Watch(context.BaseContext):
             if _alive(child):
                 child.end()
         for child in list(self._children):
+            connection.wait([child.sentinel], _GOODBYE)  # Windows: join() may not wait for who is terminated
             child.join(_GOODBYE)
             _settle(child)
             self._note_exit(child)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from multiprocessing import process
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class Record(NamedTuple):
@@ -35,20 +34,6 @@ class Record(NamedTuple):
     action: str
     resource: str
     detail: Any
-
-
-def _create(path: str) -> int:
-    """Make a private file, and open it for appending so that it can be removed while it is open."""
-    if sys.platform != "win32":
-        return os.open(path, _FLAGS, 0o600)
-    import _winapi
-    import msvcrt
-
-    # os.open would not share it for removal: while a thread or a dying child has it, its folder would stay.
-    access = _winapi.GENERIC_READ | _winapi.GENERIC_WRITE
-    share_all, only_new = 0b111, 1  # FILE_SHARE_READ | _WRITE | _DELETE; CREATE_NEW
-    handle = _winapi.CreateFile(path, access, share_all, _winapi.NULL, only_new, 0, _winapi.NULL)
-    return msvcrt.open_osfhandle(handle, _FLAGS)
 
 
 class Recorder:
@@ -85,18 +70,25 @@ class Recorder:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
         try:
-            self._fd = _create(self.path)
+            self._fd = os.open(self.path, _FLAGS, 0o600)
         except OSError as error:
             self._lose(error)  # the program being watched must not notice
         else:
             self.note("process", "", {"name": name, "pid": os.getpid(), "parent": os.getppid()})
 
     def close(self) -> None:
-        """Close this process's file, unless a thread that the program left behind may be writing to it."""
+        """Close this process's file; what a thread that the program left behind may write goes nowhere."""
+        if self._fd is None:
+            return
         known = {*self._threads, threading.get_ident()}
-        if self._fd is not None and all(thread.ident in known for thread in threading.enumerate()):
+        if all(thread.ident in known for thread in threading.enumerate()):
             os.close(self._fd)
             self._fd = None
+        else:  # to close it would give its number to another file, which the thread could then write to
+            with contextlib.suppress(OSError):  # there may be no number left
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, self._fd, inheritable=False)
+                os.close(nowhere)
 
     def note(self, action: str, resource: str = "", detail: Any = None) -> None:
         """Append one record. Never raises: a full disk costs the record, not the program."""

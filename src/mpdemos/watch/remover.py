@@ -106,8 +106,8 @@ def _start() -> subprocess.Popen[bytes]:
 
     python, flags = sys.executable, 0
     if sys.platform == "win32":
-        # That of a virtual environment would only start this one. And no console of its own to be closed.
-        python, flags = sys._base_executable, subprocess.CREATE_NO_WINDOW  # type: ignore[attr-defined]
+        # That of a virtual environment would only start this one. And no console: it could be closed.
+        python, flags = sys._base_executable, subprocess.DETACHED_PROCESS  # type: ignore[attr-defined]
     # After the finalizers of the library, which use its temporary folder.
     util.Finalize(None, end, exitpriority=-200)
     return subprocess.Popen(
