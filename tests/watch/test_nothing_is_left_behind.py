@@ -130,7 +130,8 @@ def test_what_cannot_be_read_keeps_nothing_from_being_put_away(monkeypatch, tmp_
 def test_a_thread_that_is_left_keeps_no_file_open():
     """On Windows the file would keep its folder."""
     with watch() as mp:
-        mp.Queue().put("for the feeder thread")
+        items = mp.Queue()
+        items.put("for the feeder thread")  # which lives as long as the queue
         assert stat.S_ISREG(os.fstat(mp._recorder._fd).st_mode)
     assert stat.S_ISCHR(os.fstat(mp._recorder._fd).st_mode)  # nowhere
     mp._recorder.note("this thread writes still")
