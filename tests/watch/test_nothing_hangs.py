@@ -177,8 +177,10 @@ def test_the_limit_ends_a_wait_for_a_pool_that_no_signal_ends(monkeypatch, wait)
     deaf(monkeypatch, threading.Condition, "wait")
     deaf(monkeypatch, threading.Thread, "join")
     monkeypatch.setattr(pools, "_DEAF", True)
+    began = time.monotonic()
     with pytest.raises(Stuck), watch(limit=LIMIT) as mp, mp.Pool(1) as pool:
         wait(pool)
+    assert time.monotonic() - began < PATIENCE  # and not when the alarm of this test went off
 
 
 def test_a_wait_for_a_pool_that_no_signal_ends_keeps_to_its_timeout(monkeypatch):
