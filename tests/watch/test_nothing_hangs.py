@@ -173,7 +173,8 @@ def end_of(pool):
 
 @posix_only
 @pytest.mark.parametrize("wait", [map_of, item_of, end_of])
-def test_the_limit_ends_a_wait_for_a_pool_that_no_signal_ends(monkeypatch, wait):
+def test_the_limit_ends_a_wait_for_a_pool_that_no_signal_ends(monkeypatch, alarm, wait):
+    alarm(PATIENCE)
     deaf(monkeypatch, threading.Condition, "wait")
     deaf(monkeypatch, threading.Thread, "join")
     monkeypatch.setattr(pools, "_DEAF", True)
