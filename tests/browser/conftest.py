@@ -9,12 +9,12 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,7 +42,7 @@ bootstrap.main(sys.argv[1:])
 def lab(tmp_path_factory):
     """`make lab` in a copy of the checkout, for a user whose home is empty."""
     folder = tmp_path_factory.mktemp("lab")
-    home, checkout = folder / "home", folder / "checkout"
+    home, checkout, runtime = folder / "home", folder / "checkout", folder / "runtime"
     home.mkdir()
     for name in ("notebooks", "tools"):
         ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
@@ -51,23 +51,22 @@ def lab(tmp_path_factory):
         kept = checkout / f".jupyter/lab/lab/user-settings/@jupyterlab/{plugin}.jupyterlab-settings"
         kept.parent.mkdir(parents=True)
         kept.write_text(json.dumps(setting), encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     token, tag = secrets.token_hex(16), uuid.uuid4().hex
-    command = [sys.executable, "-c", MAKE_LAB, "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, "-c", MAKE_LAB, "lab", "--no-browser", "--ip=127.0.0.1", "--port=0"]
     command += [f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"]
     command += ["--allow-root"] if IS_ROOT else []
     # ipykernel leaves the children's own output alone where it sees this, and a learner's kernel does not
     environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
     environment |= {"HOME": str(home), "USERPROFILE": str(home), TAG: tag}
-    address = f"http://127.0.0.1:{port}"
+    environment["JUPYTER_RUNTIME_DIR"] = str(runtime)
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen(
             command, cwd=checkout, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            wait_until(lambda: answers(f"{address}/api?token={token}", server), "JupyterLab does not answer")
+            wait_until(lambda: address_of(server, runtime), "JupyterLab does not start")
+            address = address_of(server, runtime)
+            wait_until(lambda: answers(f"{address}/api?token={token}"), "JupyterLab does not answer")
             yield SimpleNamespace(
                 address=address, token=token, home=home, checkout=checkout, server=server.pid, tag=tag
             )
@@ -76,8 +75,16 @@ def lab(tmp_path_factory):
             server.wait(PATIENCE / 1000)
 
 
-def answers(address, server):
+def address_of(server, runtime):
+    """Where the server listens, if it has said so: a port chosen for it could be another's by then."""
     assert server.poll() is None, "JupyterLab ended"
+    for told in runtime.glob("jpserver-*.json"):
+        with suppress(ValueError):  # it is being written
+            return json.loads(told.read_text(encoding="utf-8"))["url"].rstrip("/")
+    return None
+
+
+def answers(address):
     try:
         urllib.request.urlopen(address).close()
     except urllib.error.URLError:

@@ -138,7 +138,7 @@ def test_the_picture_of_many_says_what_it_has_left_out():
 
 
 def test_the_memory_of_a_child_does_not_grow_with_its_events():
-    with watch() as mp:
+    with watch(limit=120) as mp:
         things = mp.Lock(), mp.Event(), mp.SimpleQueue(), mp.Pipe()
         here, there = mp.Pipe()
         child = mp.Process(target=watchworkers.tell_memory, args=(there, things, 200, 2000))
