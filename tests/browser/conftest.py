@@ -42,7 +42,7 @@ bootstrap.main(sys.argv[1:])
 def lab(tmp_path_factory):
     """`make lab` in a copy of the checkout, for a user whose home is empty."""
     folder = tmp_path_factory.mktemp("lab")
-    home, checkout, runtime = folder / "home", folder / "checkout", folder / "runtime"
+    home, checkout, runtime = folder / "home", folder / "checkout", folder / "home" / "runtime"
     home.mkdir()
     for name in ("notebooks", "tools"):
         ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules")

@@ -38,7 +38,7 @@ OURS = {
 
 def test_the_lab_opens_prepared_and_leaves_the_users_own_settings_alone(page, lab):
     """What the browser is sent to: the first lesson, the list of lessons beside it, nothing in the way."""
-    (start,) = lab.home.rglob("jpserver-file-to-run-*-open.html")  # where Jupyter keeps it on Linux
+    (start,) = lab.home.rglob("jpserver-file-to-run-*-open.html")
     page.goto(start.as_uri())
     page.wait_for_function(READY)
     assert page.evaluate(f"{PANEL}.context.path") == "notebooks/00-start-here.ipynb"
