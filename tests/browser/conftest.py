@@ -42,7 +42,8 @@ bootstrap.main(sys.argv[1:])
 def lab(tmp_path_factory):
     """`make lab` in a copy of the checkout, for a user whose home is empty."""
     folder = tmp_path_factory.mktemp("lab")
-    home, checkout, runtime = folder / "home", folder / "checkout", folder / "home" / "runtime"
+    home, checkout = folder / "home", folder / "checkout"
+    runtime = home / "runtime"
     home.mkdir()
     for name in ("notebooks", "tools"):
         ignored = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
@@ -64,8 +65,7 @@ def lab(tmp_path_factory):
             command, cwd=checkout, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            wait_until(lambda: address_of(server, runtime), "JupyterLab does not start")
-            address = address_of(server, runtime)
+            address = wait_until(lambda: address_of(server, runtime), "JupyterLab does not start")
             wait_until(lambda: answers(f"{address}/api?token={token}"), "JupyterLab does not answer")
             yield SimpleNamespace(
                 address=address, token=token, home=home, checkout=checkout, server=server.pid, tag=tag

@@ -100,6 +100,7 @@ def ask(lab, method, path):
 
 def wait_until(holds, what):
     deadline = time.monotonic() + PATIENCE / 1000
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
+    return found

@@ -189,6 +189,10 @@ def test_a_wait_for_a_pool_that_no_signal_ends_keeps_to_its_timeout(monkeypatch)
     with watch() as mp, mp.Pool(1) as pool:
         assert pool.map(abs, [-1, -2]) == [1, 2]
         assert list(pool.imap(abs, [-1, -2])) == [1, 2]
+        failed = pool.imap(watchworkers.run_out_of_time, [1])
+        with pytest.raises(multiprocessing.TimeoutError, match="my own"):
+            next(failed)
+        assert list(failed) == []
         never = pool.apply_async(time.sleep, [1000])
         for timeout in (0, 0.01, 2.5 * pools._SLICE):
             began = time.monotonic()

@@ -65,6 +65,10 @@ def divide(a, b):
     return a / b
 
 
+def run_out_of_time(_):
+    raise multiprocessing.TimeoutError("my own")
+
+
 def leave(code):
     sys.exit(code)
 

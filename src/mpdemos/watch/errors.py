@@ -11,7 +11,7 @@ class Stuck(RuntimeError):
 
 
 class Failure(NamedTuple):
-    """How one child failed: its name, its exit code, its last error line and its traceback."""
+    """How one child failed: its name, its exit code, its last error line or what is known, its traceback."""
 
     process: str
     exitcode: int | None

@@ -6,9 +6,7 @@ between an inbox and an outbox that note each task.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import multiprocessing
 import sys
 import threading
 import time
@@ -71,15 +69,14 @@ def work(original: Callable[..., None], trace: Trace, inbox: Any, outbox: Any, *
     original(_Inbox(trace, inbox), _Outbox(trace, outbox), *rest)
 
 
-def _wait(wait: Callable[[float | None], Any], timeout: float | None) -> Any:
-    """``wait(timeout)``, which raises `multiprocessing.TimeoutError`, but so that a signal can end it."""
+def _in_slices(ready: Callable[[], Any], wait: Callable[[float], Any], timeout: float | None) -> float | None:
+    """Where no signal ends a wait, wait in short pieces; return what the caller has still to wait."""
     if not _DEAF:
-        return wait(timeout)
+        return timeout
     deadline = math.inf if timeout is None else time.monotonic() + timeout
-    while time.monotonic() + _SLICE < deadline:
-        with contextlib.suppress(multiprocessing.TimeoutError):
-            return wait(_SLICE)
-    return wait(max(0.0, deadline - time.monotonic()))
+    while not ready() and time.monotonic() + _SLICE < deadline:
+        wait(_SLICE)
+    return None if timeout is None else max(0.0, deadline - time.monotonic())
 
 
 class Pool(pool.Pool):
@@ -162,21 +159,14 @@ class Pool(pool.Pool):
     def _noting_wait(self, result: Any) -> Any:
         trace, wait = self._trace, result.wait
 
-        def until_ready(timeout: float | None) -> None:
-            wait(timeout)
-            if not result.ready():
-                raise multiprocessing.TimeoutError
-
         def noted(timeout: float | None = None) -> None:
             if timeout is None and threading.current_thread() is threading.main_thread():
                 self.awaited = result._job
             try:
-                trace.waiting("result", timeout, partial(_wait, until_ready, timeout))
-                trace.note("result", "result")
-            except multiprocessing.TimeoutError:
-                pass
+                trace.waiting("result", timeout, lambda: wait(_in_slices(result.ready, wait, timeout)))
             finally:
                 self.awaited = None
+            trace.note("result" if result.ready() else "gave up", "result")
 
         result.wait = noted
         return result
@@ -195,8 +185,9 @@ class Pool(pool.Pool):
             inqueue._reader.recv()
 
     def join(self) -> None:
-        while _DEAF and self._state != pool.RUN and self._worker_handler.is_alive():  # type: ignore[attr-defined]
-            self._worker_handler.join(_SLICE)  # type: ignore[attr-defined]
+        handler = self._worker_handler  # type: ignore[attr-defined]
+        if self._state != pool.RUN:  # type: ignore[attr-defined]
+            _in_slices(lambda: not handler.is_alive(), handler.join, None)
         super().join()
 
     def end(self) -> None:
@@ -229,9 +220,20 @@ class Pool(pool.Pool):
 class _TracedIterator:
     def next(self, timeout: float | None = None) -> Any:
         trace: Trace = self._trace  # type: ignore[attr-defined]
-        item = trace.waiting("result", timeout, partial(_wait, super().next, timeout))  # type: ignore[misc]
+        item = trace.waiting("result", timeout, partial(self._next, timeout))
         trace.note("result", "result")
         return item
+
+    def _next(self, timeout: float | None) -> Any:
+        left = _in_slices(self._has_come, self._wait, timeout)
+        return super().next(left)  # type: ignore[misc]
+
+    def _has_come(self) -> bool:
+        return bool(self._items) or self._index == self._length  # type: ignore[attr-defined]
+
+    def _wait(self, timeout: float) -> None:
+        with self._cond:  # type: ignore[attr-defined]
+            self._cond.wait_for(self._has_come, timeout)  # type: ignore[attr-defined]
 
     __next__ = next
 

@@ -106,7 +106,8 @@ def _start() -> subprocess.Popen[bytes]:
 
     python, flags = sys.executable, 0
     if sys.platform == "win32":
-        # That of a virtual environment would only start this one. And no console: it could be closed.
+        # That of a virtual environment would start this one as its child. And without a console: who closes
+        # the window of the terminal ends all that belong to it.
         python, flags = sys._base_executable, subprocess.DETACHED_PROCESS  # type: ignore[attr-defined]
     # After the finalizers of the library, which use its temporary folder.
     util.Finalize(None, end, exitpriority=-200)
