@@ -36,7 +36,7 @@ def worker_unlocked(both: Barrier, path: Path, line: str) -> None:
     with open(path, "a+") as file:
         n = 10
         while n > 1:
-            second = both.wait() == 1  # on Windows, who appends at the same moment may overwrite the other
+            second = both.wait() == 1  # never both at once: Windows could lose a line
             if second:
                 both.wait()
             print(line, file=file, flush=True)
