@@ -37,8 +37,8 @@ SUITE, KERNELS = "Test of every notebook, two at a time", "as many empty kernels
 SCALE = f"`watch` over {CROWD} processes"
 PRIMITIVES, STARTS, DEMOS = "Primitives", "Start and end, NumPy to import", "Demos, plain and watched"
 ABOUT = {
-    LONG: "`map` of a function that takes some 15 ms. The time of one task.",
-    TINY: "`map` of a function that takes some 12 µs. The time of one task.",
+    LONG: "`map` of a function that takes what `serial` shows. The time of one task.",
+    TINY: "`map` of a function that takes what `serial` shows. The time of one task.",
     SMALL: "There, and its echo back. The time of one of them. Shared memory is read in place.",
     PRIMITIVES: "Acquire and release, set and clear, or `wait` at a Barrier of one: nobody waits. But in "
     "`wake a process` two processes meet at a Barrier.",
@@ -379,7 +379,7 @@ def machine():
             packages.append(f"{package} is not installed and left out")
     return [
         f"- {time.strftime('%Y-%m-%d')}, {name}, {measure.cpus()} CPUs, {memory:.0f} GiB of memory",
-        f"- {platform.system()} {platform.release()}, Python {platform.python_version()}",
+        f"- {platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}",
         f"- {', '.join(packages)}",
         f"- start method {measure.start_method()}, {workers()} workers",
     ]

@@ -8,7 +8,7 @@
     test-browser [ARG ...]   each notebook in a real JupyterLab; needs a Chromium
     lint             ruff check, ruff format --check, mypy
     notebooks [ARG ...]   run the notebooks again and store their outputs
-    soak [ARG ...]   all tests 30 times on a busy machine, to find one that fails once in a while
+    soak [ARG ...]   the tests 30 times on a busy machine, to find one that fails once in a while
     mutants [ARG ...]     break the code on purpose: do the tests notice?
     faults [ARG ...]      kill, stop and starve the demos at random moments
     bench [ARG ...]  measure: what watching costs, engines, peers; `--write` writes docs/numbers.md
@@ -167,7 +167,8 @@ def clean(_):
         (".mypy_cache", ".pytest_cache", ".ruff_cache"),
         ("build", "dist", "screenshots", "slides"),
     )
-    for name in caches + written + (".jupyter", os.path.join("tools", "slides", "node_modules")):
+    others = (".jupyter", "__pycache__", "uv.lock", os.path.join("tools", "slides", "node_modules"))
+    for name in caches + written + others:
         remove(os.path.join(ROOT, name))
     for folder in ("notebooks", "src", "tests", "tools"):
         for name in ("__pycache__", ".ipynb_checkpoints"):

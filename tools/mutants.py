@@ -164,7 +164,7 @@ def sampled(number: int, seed: int) -> list[Mutant]:
         from cosmic_ray.mutating import mutate_code
         from cosmic_ray.plugins import get_operator, operator_names
     except ImportError:
-        sys.exit("--sample needs Cosmic Ray: pip install cosmic-ray")
+        sys.exit(f"--sample needs Cosmic Ray: {sys.executable} -m pip install cosmic-ray")
     operators = {
         name: get_operator(name)()
         for name in sorted(operator_names())

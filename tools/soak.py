@@ -1,4 +1,4 @@
-"""Run the whole suite again and again on a busy machine: a test that fails once in a while is a bug.
+"""Run the tests of `make test` again and again on a busy machine: a test that fails once in a while is a bug.
 
     make soak                              30 runs, under each start method in turn
     make soak ARGS="--runs 6 tests/watch"  fewer; what follows the options goes to pytest

@@ -1,8 +1,10 @@
 """Whatever a learner's code does, the check ends, says something useful, and leaves nothing behind."""
 
 import json
+import math
 import multiprocessing
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from mpdemos.practice import check, hint, progress, solution
 from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.examiner import _shortened, examine, how_busy
 from mpdemos.practice.exercise import Exercise, all_exercises
+from mpdemos.practice.folder import private_folder
 from mpdemos.practice.verdict import Verdict
 
 checking = sys.modules["mpdemos.practice.check"]
@@ -176,7 +179,7 @@ def test_an_ordinary_cell_is_told_from_a_worker_cell():
     assert "put %%worker on the first line" in verdict.reason
 
 
-@pytest.mark.parametrize("answer", [None, 3, lambda: None, print, time.sleep, threading.Thread.run])
+@pytest.mark.parametrize("answer", [None, 3, lambda: None, print, math.sqrt, threading.Thread.run])
 def test_what_is_no_answer_is_refused_at_once(answer):
     assert check("lock-1", answer).state == "not yet"
 
@@ -295,6 +298,22 @@ def test_an_answer_may_come_from_a_module_of_the_learners_own(tmp_path, monkeypa
     import own_answer
 
     assert check("lock-1", own_answer.stamp)
+
+
+def test_an_answer_whose_module_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "unreadable_answer.py").write_bytes(b"# coding: latin-1\ndef stamp():\n    '\xff'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import unreadable_answer
+
+    assert "one of your own functions" in check("lock-1", unreadable_answer.stamp).reason
+
+
+def test_an_answer_whose_folder_somebody_removed_is_asked_for_again():
+    answer = all_exercises()["lock-1"].solution
+    made = cell(answer)
+    shutil.rmtree(private_folder())
+    assert "run that cell again" in check("lock-1", made["stamp"]).reason
+    assert check("lock-1", cell(answer)["stamp"])
 
 
 def test_an_inner_function_is_refused():

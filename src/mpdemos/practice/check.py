@@ -57,8 +57,7 @@ def check(name: str, *answers: Any) -> Verdict:
         if reason := _cannot_be_tried(answer, wanted):
             return Verdict(name, NOT_YET, reason)
     old = _perhaps_misspelt(exercise.answers)
-    with open(_module(answers[0]).__file__, encoding="utf-8") as file:
-        source = file.read()
+    source = _source(answers[0])
     if same_code(source, exercise.starter):
         ask = f'Write your part into the cell above, run both cells again. A nudge: hint("{name}")'
         return Verdict(name, NOT_ATTEMPTED, old + ask)
@@ -78,8 +77,15 @@ def _perhaps_misspelt(names: tuple[str, ...]) -> str:
     return ""
 
 
-def _module(answer: Any) -> Any:
-    return sys.modules[answer.__module__]
+def _source(answer: Any) -> str:
+    """The text of the answer's module; empty if it is built in, compiled, or no longer there."""
+    from pathlib import Path
+
+    path = getattr(sys.modules[answer.__module__], "__file__", None)
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeError):
+        return ""
 
 
 def _cannot_be_tried(answer: Any, wanted: str) -> str:
@@ -94,8 +100,8 @@ def _cannot_be_tried(answer: Any, wanted: str) -> str:
         )
     if getattr(sys.modules.get(str(module)), name, None) is not answer:
         return f"{wanted} is not at the top level of its cell, so no child can import it: move it there."
-    if not getattr(_module(answer), "__file__", None):
-        return f"{wanted} shall be one of your own functions, from a %%worker cell."
+    if not _source(answer):
+        return f"{wanted} shall be one of your own functions, from a %%worker cell: run that cell again."
     return ""
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Stuck(RuntimeError):
-    """The block reached its limit: what every process was waiting for stands in the message."""
+    """The block reached its limit, or cannot end; the message says what every process was waiting for."""
 
 
 class Failure(NamedTuple):
@@ -20,7 +20,7 @@ class Failure(NamedTuple):
 
 
 class ChildFailed(RuntimeError):
-    """A child ended with an exit code other than 0; ``failures`` holds one `Failure` for each."""
+    """A child ended with an exit code other than 0, and not by the block; ``failures`` has one for each."""
 
     def __init__(self, failures: list[Failure]) -> None:
         self.failures = tuple(failures)
