@@ -250,6 +250,45 @@ def total(executor, function, numbers, tasks):
         ),
     },
     "beyond-3": {
+        "counts the messages": (
+            """
+def run_all(cluster, names, tries):
+    results, lost = {}, dict.fromkeys(names, 0)
+    for name in names:
+        cluster.submit(name)
+    messages = len(names)
+    while messages:
+        name, result = cluster.get()
+        messages -= 1
+        if result is not None:
+            results[name] = result
+        elif name not in results:
+            lost[name] += 1
+            if lost[name] < tries:
+                cluster.submit(name)
+                messages += 1
+    return sum(results.values()), [name for name in names if name not in results]
+""",
+            "bob's result is not in the sum",
+        ),
+        "a None replaces a result": (
+            """
+def run_all(cluster, names, tries):
+    results, came, lost = {}, set(), dict.fromkeys(names, 0)
+    for name in names:
+        cluster.submit(name)
+    while any(name not in came and lost[name] < tries for name in names):
+        name, results[name] = cluster.get()
+        if results[name] is not None:
+            came.add(name)
+        elif name not in came:
+            lost[name] += 1
+            if lost[name] < tries:
+                cluster.submit(name)
+    return sum(result or 0 for result in results.values()), [name for name in names if name not in came]
+""",
+            "shall not replace the result",
+        ),
         "counts each message": (
             """
 def run_all(cluster, names, tries):
@@ -383,7 +422,7 @@ def run_all(cluster, names, tries):
                 cluster.submit(name)
     return sum(results.values()), [name for name in names if died[name]]
 """,
-            "Your list is ['bob', 'dee', 'eve']",
+            "Your list is ['dee', 'eve', 'bob']",
         ),
     },
 }

@@ -24,6 +24,13 @@ def buy(shelf, loaves):
 
 WRONG = {
     "event-1": {
+        "a patience of its own": (
+            """
+def greet(door, patience, answers):
+    answers.put("good morning" if door.wait(timeout=1) else "closed")
+""",
+            "would wait for 1 seconds",
+        ),
         "waits for ever": (
             """
 def greet(door, patience, answers):

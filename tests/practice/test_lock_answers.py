@@ -218,6 +218,28 @@ def swap(locks, shelves, i, j):
     },
 }
 
+RIGHT = {
+    "lock-3": {
+        "steps back": """
+def swap(locks, shelves, i, j):
+    while i != j:
+        with locks[i]:
+            if locks[j].acquire(block=False):
+                shelves[i], shelves[j] = shelves[j], shelves[i]
+                locks[j].release()
+                return
+""",
+        "acquires all locks": """
+def swap(locks, shelves, i, j):
+    for lock in locks:
+        lock.acquire()
+    shelves[i], shelves[j] = shelves[j], shelves[i]
+    for lock in locks:
+        lock.release()
+""",
+    },
+}
+
 
 @pytest.mark.parametrize("name", names("lock"))
 def test_starts_unattempted_and_has_a_solution(name):
@@ -227,6 +249,12 @@ def test_starts_unattempted_and_has_a_solution(name):
 @pytest.mark.parametrize(("name", "what"), each(WRONG))
 def test_a_wrong_answer_is_refused_for_its_reason(name, what):
     assert_refused(name, *WRONG[name][what])
+
+
+@pytest.mark.parametrize(("name", "what"), each(RIGHT))
+def test_another_right_answer_is_right(name, what):
+    verdict = verdict_on(name, RIGHT[name][what])
+    assert verdict.state == "right", verdict
 
 
 def test_the_unlucky_moment_is_forced():

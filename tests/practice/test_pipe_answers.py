@@ -70,7 +70,7 @@ def hear(mp, teller):
         heard.append(reader.recv())
     return heard
 """,
-            "receive until EOFError",
+            "Let recv itself tell you",
         ),
         "runs the teller in a thread": (
             """

@@ -117,6 +117,24 @@ def deposit(amount):
         ),
     },
     "pool-2": {
+        "waits for the results when the pool has ended": (
+            """
+import multiprocessing
+def try_all(mp, function, items, timeout):
+    with mp.Pool(2) as pool:
+        tasks = [pool.apply_async(function, (item,)) for item in items]
+    pairs = []
+    for task in tasks:
+        try:
+            pairs.append(("ok", task.get(timeout)))
+        except multiprocessing.TimeoutError:
+            pairs.append(("late", None))
+        except Exception as error:
+            pairs.append(("error", error))
+    return pairs
+""",
+            "The pool had ended before you waited for a result",
+        ),
         "all or nothing": (
             """
 def try_all(mp, function, items, timeout):

@@ -280,6 +280,21 @@ def collect(mp, job, arguments):
         ),
     },
     "process-3": {
+        "takes a crash for an end": (
+            """
+def run_with_deadline(process, seconds):
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.terminate()
+        process.join(2)
+        process.kill()
+        process.join()
+        return "late"
+    return "done" if process.exitcode in (0, -9, 15) else "failed"
+""",
+            "is killed by the operating system, is to be called 'failed'",
+        ),
         "trusts that join ends it": (
             """
 def run_with_deadline(process, seconds):

@@ -242,6 +242,26 @@ def produce(results, log):
         ),
     },
     "queue-3": {
+        "asks whether the queue is empty": (
+            """
+def serve(work, todo, done):
+    while not todo.empty():
+        number, item = todo.get()
+        done.put((number, work(item)))
+def map_in_order(mp, work, items, workers):
+    todo, done = mp.Queue(), mp.Queue()
+    for numbered in enumerate(items):
+        todo.put(numbered)
+    processes = [mp.Process(target=serve, args=(work, todo, done)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    results = dict(done.get() for _ in items)
+    for process in processes:
+        process.join()
+    return [results[number] for number in range(len(items))]
+""",
+            "ended before the first item came",
+        ),
         "in the order in which they are ready": (
             """
 def serve(work, todo, done):

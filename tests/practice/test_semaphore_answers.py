@@ -3,6 +3,17 @@ from practicetools import assert_refused, assert_starts_unattempted_and_has_a_so
 
 WRONG = {
     "semaphore-1": {
+        "waits longer than that": (
+            """
+def knock(places, answers):
+    if places.acquire(timeout=1):
+        answers.put("in")
+        places.release()
+    else:
+        answers.put("full")
+""",
+            "would wait for 1 seconds",
+        ),
         "waits for ever": (
             """
 def knock(places, answers):
@@ -75,6 +86,19 @@ def knock(places, answers):
         ),
     },
     "semaphore-2": {
+        "goes in when it has waited for long enough": (
+            """
+def download(places, server, page, folder):
+    places.acquire(timeout=1)
+    try:
+        text = server.get(page)
+    except OSError:
+        text = "failed"
+    places.release()
+    (folder / page).write_text(text)
+""",
+            "called server.get without holding a place",
+        ),
         "no place": (
             """
 def download(places, server, page, folder):

@@ -388,6 +388,21 @@ def negative(memory, shape, rows):
 """,
     },
     "shared_data-2": {
+        "setdefault first": """
+from collections import Counter
+def count_words(words, counts, lock):
+    with lock:
+        for word, number in Counter(words).items():
+            counts.setdefault(word, 0)
+            counts[word] += number
+""",
+        "pop tells what was there": """
+from collections import Counter
+def count_words(words, counts, lock):
+    for word, number in Counter(words).items():
+        with lock:
+            counts[word] = number + counts.pop(word, 0)
+""",
         "one word at a time": """
 from collections import Counter
 def count_words(words, counts, lock):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from multiprocessing import connection
 from typing import Any
 
-from ...watch import ChildFailed, Stuck, Watch
+from ...watch import ChildFailed, Stuck, Watch, primitives
 from ...watch.explain import listed
 from ..exercise import exercise
 from ..predict import Question
@@ -65,6 +65,16 @@ def _is_signal(event: Any) -> bool:
     return event.detail in ("set", "notify")
 
 
+class _Door(primitives.Event):
+    """An event that notes for how many seconds somebody would wait."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As an event's."""
+        if timeout is not None:
+            self._trace.note("is patient", timeout)
+        return super().wait(timeout)
+
+
 @exercise(
     "event-1",
     "Wait for a door to open, but not for ever; say what came of it.",
@@ -80,6 +90,7 @@ def greet(trial: Trial) -> None:
     with trial.watch() as mp:
         doors, answers = [mp.Event() for _ in range(3)], [mp.SimpleQueue() for _ in range(3)]
         mp.label(open_door=doors[0], slow_door=doors[1], closed_door=doors[2])
+        doors[2].__class__ = _Door
         guests = [
             mp.Process(target=trial.answer, args=(door, patience, queue), name=f"guest-{number}")
             for number, door, patience, queue in zip((1, 2, 3), doors, (60, 60, 0.1), answers, strict=True)
@@ -110,6 +121,12 @@ def greet(trial: Trial) -> None:
         "guest-3 said good morning, and its door never opened: with a timeout, wait() goes on also when "
         "nothing has happened. Look at what it returns.",
     )
+    for event in mp.events:
+        trial.require(
+            event.action != "is patient" or event.detail <= 0.1,
+            f"guest-3 would wait for {event.detail} seconds, and its patience is 0.1: "
+            "door.wait(timeout=patience).",
+        )
     trial.require(
         said[1] == ["good morning"],
         "guest-2 said closed, and its door opened a moment later: is_set() only looks, wait() waits.",

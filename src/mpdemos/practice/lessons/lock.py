@@ -114,9 +114,11 @@ class Sticky:
     def __init__(self, lock: Any, meeting: Meeting) -> None:
         self._lock, self._meeting = lock, meeting
 
-    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """As a lock's."""
-        got = bool(self._lock.acquire(*args, **kwargs))
+        if block and timeout is None:
+            self._lock._trace.note("insists")
+        got = bool(self._lock.acquire(block, timeout))
         if got:
             self._meeting.meet(0.5)
         return got
@@ -166,7 +168,7 @@ def swap(trial: Trial) -> None:
     counts: dict[str, int] = {}
     for event in mp.events:
         mine = held.setdefault(event.process, [])
-        if event.action in ("waits", "acquired") and event.resource.startswith("shelf"):
+        if event.action == "insists":  # who gives up does no harm
             orders |= {(other, event.resource) for other in mine}
         if event.action == "acquired" and event.resource.startswith("shelf"):
             mine.append(event.resource)
@@ -185,7 +187,7 @@ def swap(trial: Trial) -> None:
     if hangs:
         raise hangs
     trial.require(
-        all(counts.get(f"clerk-{number}", 0) == 2 for number in (1, 2, 4)),
+        all(counts.get(f"clerk-{number}", 0) >= 2 for number in (1, 2, 4)),
         "A clerk needs the locks of both shelves at the same time, from the first look to the last change.",
     )
     trial.require(
@@ -249,7 +251,11 @@ holder = Question(
             "yes: `with` releases it on the way out",
             "terminate() ends a process where it stands: neither with nor finally runs.",
         ),
-        "c": ("no, never", "Nobody is left to release it, and nothing else frees it."),
+        "c": (
+            "no, it stays held",
+            "Its holder is gone, and no lock notices that. Others may release it by hand; what it guards may be "
+            "half done.",
+        ),
     },
     right="c",
 )

@@ -213,6 +213,11 @@ def _pairs(trial: Trial, at_rest: float) -> tuple[Watch, Any]:
                     f"One item raised {type(error).__name__}, and that ended try_all: the others are lost. "
                     "Catch it where you get that one's result.",
                 )
+            trial.require(
+                not _waited_too_late(mp),
+                "The pool had ended before you waited for a result: the end of a Pool's `with` block ends its "
+                "workers at once, done or not. Wait for the results inside.",
+            )
             ran = any(event.action == "runs" for event in mp.events)
             waited = time.monotonic() - began > timeout
             if ran or not waited or at_rest == _TIMEOUTS[-1]:  # else no worker was there in time
@@ -226,6 +231,16 @@ def _pairs(trial: Trial, at_rest: float) -> tuple[Watch, Any]:
         )
         raise
     return mp, pairs
+
+
+def _waited_too_late(mp: Watch) -> bool:
+    """Whether the first wait for a result came when workers had been ended already."""
+    ended = (event.action == "terminates" for event in mp.events if _ends_or_waits(event))
+    return next(ended, False) and not all(ended)
+
+
+def _ends_or_waits(event: Any) -> bool:
+    return bool(event.action == "terminates" or (event.detail == "result" and event.action.startswith("waits")))
 
 
 def _price(item: str) -> int | None:

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from ...watch import Stuck, Watch
+from ...workers.pool import get_killed
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import Meeting
@@ -206,13 +207,14 @@ def collect(trial: Trial) -> None:
 _RUNNERS = {
     "quick": "ends with exit code 0",
     "failing": "ends with exit code 3",
+    "crashing": "is killed by the operating system",
     "tidy": "takes a minute and tidies up when it is asked to end",
     "stubborn": "takes a minute and does not listen to terminate()",
 }
 
 
 class Runner(multiprocessing.Process):
-    """A process that behaves in one of four ways. start() returns when it is ready for what may come."""
+    """A process that behaves in one of these ways. start() returns when it is ready for what may come."""
 
     def __init__(self, mp: Watch, behaviour: str) -> None:
         super().__init__(name=behaviour)
@@ -232,6 +234,8 @@ class Runner(multiprocessing.Process):
         self._ready.meet(60)
         if self.name == "failing":
             sys.exit(3)
+        if self.name == "crashing":
+            get_killed(None)
         if self.name != "quick":
             for _ in range(600):
                 time.sleep(0.1)  # a signal that comes just before a sleep is heard after it
@@ -253,7 +257,7 @@ def _tidy_up(*_signal: Any) -> None:
     ),
 )
 def run_with_deadline(trial: Trial) -> None:
-    """Four processes: two in time, one that needs a moment to tidy up, one that does not listen."""
+    """Five processes: three in time, one that needs a moment to tidy up, one that does not listen."""
     name = ""
     try:
         with trial.watch(check=False) as mp:
@@ -261,6 +265,7 @@ def run_with_deadline(trial: Trial) -> None:
             for name, seconds, right in (
                 ("quick", 60, "done"),
                 ("failing", 60, "failed"),
+                ("crashing", 60, "failed"),
                 ("tidy", 0.3, "late"),
                 ("stubborn", 0.2, "late"),
             ):
@@ -275,6 +280,7 @@ _SLEPT = "It had ended long before its deadline: join(seconds) notices that, tim
 _WHEN_STUCK = {
     "quick": _SLEPT,
     "failing": _SLEPT,
+    "crashing": _SLEPT,
     "tidy": "join() waits as long as it takes; join(seconds) does not.",
     "stubborn": "It does not listen to terminate(): join it with a timeout, then kill() it.",
 }

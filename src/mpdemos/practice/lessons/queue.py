@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
-from ...watch import ChildFailed, Watch
+from ...watch import ChildFailed, Stuck, Watch
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import start_together, until_at_rest
@@ -59,6 +61,8 @@ def double(trial: Trial) -> None:
     )
 
 
+_PATIENCE = 5.0  # seconds; a right answer needs them only if it never waits without a limit
+_BUSY = 2000  # events of who asks again and again, without a wait
 BROKEN = "the disk is gone"
 
 
@@ -166,6 +170,32 @@ class Task:
         return Result(self, item)
 
 
+class _Item(int):
+    """An item; the first one leaves for a queue when two processes wait, or have ended.
+
+    Who takes an empty queue for the end has ended by then.
+    """
+
+    waits: ClassVar[list[Watch]] = []  # empty when one has waited
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle asks for: in a queue's feeder thread, when the item leaves."""
+        in_thread = threading.current_thread() is not threading.main_thread()
+        if self.waits and in_thread and multiprocessing.parent_process() is None:
+            _until_two_rest(self.waits.pop())
+        return int, (int(self),)
+
+
+def _until_two_rest(mp: Watch) -> None:
+    """As `until_at_rest`, of processes that may not be started yet, and without a question to them."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and len(events := mp.events) < _BUSY:
+        last = {each.process: each.action for each in events if each.process != "MainProcess"}
+        if len(last) >= 2 and set(last.values()) <= {"waits", "returned", "exits"}:
+            return
+        time.sleep(0.01)
+
+
 @exercise(
     "queue-3",
     "Do a list of work in several processes, and return the results in the order of the list.",
@@ -181,9 +211,15 @@ class Task:
 )
 def map_in_order(trial: Trial) -> None:
     """Two processes; the first item is done after others, and the results are larger than a pipe."""
-    items = [0, 4, 2, 5, 1, 3]  # neither this order nor that of their strings comes of sorting
-    with trial.watch() as mp:
-        found = trial.answer(mp, Task(mp), items, 2)
+    items = [_Item(number) for number in (0, 4, 2, 5, 1, 3)]  # neither this order nor that of their strings
+    try:
+        with trial.watch() as mp:
+            _Item.waits = [mp]
+            found = trial.answer(mp, Task(mp), items, 2)
+    except Stuck:
+        _nobody_ended_too_early(trial, mp)
+        raise
+    _nobody_ended_too_early(trial, mp)
     worked = sorted({event.process for event in mp.events if event.action == "works"})
     trial.require("MainProcess" not in worked, "The parent did the work itself. Leave it to the processes.")
     trial.require(
@@ -202,6 +238,18 @@ def map_in_order(trial: Trial) -> None:
         found = trial.answer(mp, Task(mp), [], 2)
     trial.require(found == [], f"For no items the result is [], and not {_short(found)}.")
     _nobody_was_ended(trial, mp)
+
+
+def _nobody_ended_too_early(trial: Trial, mp: Watch) -> None:
+    """An empty queue is no end."""
+    busy = {event.process for event in mp.events if event.action in ("works", "got")}
+    ended = {event.process for event in mp.events if event.action in ("returned", "exits")}
+    early = sorted(ended - busy - {"MainProcess"})
+    trial.require(
+        not early,
+        f"{' and '.join(early)} ended before the first item came. That a queue is empty does not mean that "
+        "nothing will come: wait by get(), until you get None.",
+    )
 
 
 def _nobody_was_ended(trial: Trial, mp: Watch) -> None:

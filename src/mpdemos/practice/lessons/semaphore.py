@@ -8,12 +8,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ...watch import Stuck, Watch
+from ...watch import Stuck, Watch, primitives
 from ...watch.explain import listed
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import Meeting, Tempting, start_together, together, until_at_rest, uses
 from ..trial import Trial
+
+
+class _Places(primitives.Semaphore):
+    """A semaphore that notes for how many seconds somebody would wait."""
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """As a semaphore's."""
+        if block and timeout is not None:
+            self._trace.note("is patient", timeout)
+        return super().acquire(block, timeout)
 
 
 @exercise(
@@ -31,6 +41,7 @@ def knock(trial: Trial) -> None:
     try:
         with trial.watch() as mp:
             places, answers = mp.Semaphore(2), mp.SimpleQueue()
+            places.__class__ = _Places
             mp.label(places=places, answers=answers)
             for _ in range(2):
                 places.acquire()
@@ -56,6 +67,11 @@ def knock(trial: Trial) -> None:
         trial.require(
             name in waited,
             f"Both places were taken, and {name} did not wait: one may become free within 0.1 seconds.",
+        )
+    for event in mp.events:
+        trial.require(
+            event.action != "is patient" or event.detail <= 0.1,
+            f"{event.process} would wait for {event.detail} seconds, and was to try for at most 0.1.",
         )
     trial.require(
         early == ["'full'"] * 2,
@@ -114,7 +130,8 @@ class Server:
         self._recorder.note("reads", "", str(page))
         if page in BROKEN:
             raise OSError(f"{page} cannot be read")
-        self._two.meet()
+        if not self._two.meet():
+            self._recorder.note("is alone")
         return f"text of {page}"
 
 
@@ -129,12 +146,20 @@ class Server:
     ),
 )
 def download(trial: Trial) -> None:
-    """First two pages fail, then three are there: who kept a place keeps others from coming."""
+    """First two come too early and their pages fail, then three come: who kept a place keeps others out."""
     with trial.watch() as mp, tempfile.TemporaryDirectory() as name:
         places, server, folder = mp.Semaphore(2), Server(mp), Path(name)
         mp.label(places=places)
-        for when, pages in (("early", BROKEN), ("late", PAGES)):
-            together(mp, trial.answer, [(places, server, page, folder) for page in pages], when)
+        jobs = {page: (places, server, page, folder) for page in BROKEN + PAGES}
+        for _ in BROKEN:
+            places.acquire()
+        early = start_together(mp, trial.answer, [jobs[page] for page in BROKEN], "early")
+        until_at_rest(mp, early)  # who waits only for a while, and then goes on, has no place by now
+        for _ in BROKEN:
+            places.release()
+        for process in early:
+            process.join()
+        together(mp, trial.answer, [jobs[page] for page in PAGES], "late")
         written = {page: _text(folder / page) for page in BROKEN + PAGES}
     used = uses(mp, "places")
     asked = {use.what for use in used}
@@ -147,7 +172,7 @@ def download(trial: Trial) -> None:
     )
     _nobody_gives_back_more(trial, mp)
     trial.require(
-        mp.most_at_once(places) == 2,
+        not any(event.action == "is alone" for event in mp.events),
         "Only one at a time was at the server, although there are two places.",
     )
     for page, text in written.items():

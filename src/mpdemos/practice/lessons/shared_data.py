@@ -140,7 +140,7 @@ _TEXTS = [
     ["tea"] + ["soup"] * 20 + ["tea", "rice", "cake"],
     ["tea", "rice", "rice", "cake", "tea", "soup"] * 4,
 ]
-_WRITES = {"__setitem__", "__delitem__", "update", "setdefault", "pop", "popitem", "clear"}
+_WRITES = {"__setitem__", "__delitem__", "update", "clear"}  # setdefault and pop tell what was there: they read
 
 
 class _Proxy(DictProxy):  # type: ignore[type-arg]
@@ -446,7 +446,7 @@ seen = Question(
     "The child waits, and will add 1 to the first byte. It has been started when you write 41 there. What do "
     "you read in the end?",
     {
-        "a": ("1: the child has a copy from before", "So it would be with an argument. This is one memory."),
+        "a": ("1: the child has a copy from before", "A copy it would have of an argument. This is one memory."),
         "b": ("41: nothing came back", "Nothing has to come back: the child wrote where you read."),
         "c": ("42", "It sees what you write, and you see what it writes, at once."),
     },
