@@ -113,14 +113,31 @@ def test_who_presses_twice_is_obeyed_in_order(run):
     set_it = control.thing.set
     control.thing.set = lambda: begin.wait(PATIENCE) and set_it()
     control.press("Set")
-    says(control, "set: everybody walks")
     control.press("Clear")
-    says(control, "not set; walker-1, walker-2 and walker-3 wait")
+    wait_until(lambda: len(control._calls) == 2 and control._calls[1].ident)
     begin.set()
     for call in control._calls:
         call.join(PATIENCE)
     assert not control.thing.is_set()
     assert [what for _who, what in done(control) if what in ("set", "cleared")] == ["set", "cleared"]
+
+
+def test_the_words_tell_what_has_been_done(run):
+    """A busy machine may begin a call late."""
+    control, begin = run(live.Event()), threading.Event()
+    says(control, "not set; walker-1, walker-2 and walker-3 wait")
+    clear_it = control.thing.clear
+    control.thing.clear = lambda: begin.wait(PATIENCE) and clear_it()
+    control.press("Set")
+    control.press("Clear")
+    wait_until(lambda: len(control._calls) == 2 and control._calls[1].ident)
+    for _ in range(2):
+        before = control.image
+        wait_until(lambda before=before: control.image != before)
+    assert "everybody walks" in control.state
+    begin.set()
+    says(control, "go is not set")
+    assert ("MainProcess", "cleared") in done(control)
 
 
 def test_a_full_shelf_makes_the_cooks_wait(run):

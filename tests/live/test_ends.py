@@ -76,7 +76,7 @@ def test_a_hung_process_is_ended_too(run):
     control.press("Set")  # set() waits for walker-2
     says(control, "everybody walks")
     control.press("Clear")
-    says(control, "not set")
+    wait_until(lambda: len(control._calls) == 2 and control._calls[1].ident)
     control.close()
     assert control.state == "Stopped. Every process has ended."
     assert descendants() == []

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 import watchworkers
-from watchtools import METHODS, PATIENCE, environment, script
+from watchtools import METHODS, PATIENCE, all_wait, environment, expire_when_last, script
 
 import mpdemos
-from mpdemos import ChildFailed, start_method, watch
+from mpdemos import ChildFailed, Stuck, start_method, watch
 
 # The start method
 
@@ -272,6 +272,27 @@ def test_what_is_no_process_class_is_refused(wrong):
 def test_a_watched_class_reports_its_failure():
     with pytest.raises(ChildFailed, match="TypeError"), watch() as mp:
         mp.watched(watchworkers.Clock)("soon", 1, None).start()
+
+
+def test_a_watched_class_may_have_names_and_ways_of_its_own(method):
+    with watch(method) as mp:
+        gate = mp.Event()
+        server = mp.watched(watchworkers.Headstrong)(gate)
+        assert server.start() == "started"
+        gate.set()
+        assert server.join() == "joined"
+        assert server.end == 10
+    with pytest.raises(KeyError, match="mine"), watch(method) as mp:
+        mp.watched(watchworkers.Headstrong)(mp.Event()).start()
+        raise KeyError("mine")
+
+
+def test_a_child_whose_start_waits_is_known_meanwhile(method):
+    with pytest.raises(Stuck, match="Event-2 to be set"), watch(method, limit=PATIENCE) as mp:
+        server = mp.watched(watchworkers.Headstrong)(mp.Event(), mp.Event())
+        expire_when_last(mp, all_wait("MainProcess", "server"))
+        server.start()
+    assert server.exitcode not in (None, 0)
 
 
 def test_a_class_written_on_top_of_the_watched_one(method):

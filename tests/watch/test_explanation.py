@@ -93,6 +93,33 @@ def test_a_lock_that_is_never_released():
     )
 
 
+def test_a_semaphore_that_others_release():
+    """Here each child gives back the place that the parent took for it."""
+    story = Story()
+    story.make("Semaphore-1", "BoundedSemaphore", 2)
+    for number in range(4):
+        if number >= 2:
+            story.note(f"p{number - 2}", "released", "Semaphore-1")
+        story.note("MainProcess", "acquired", "Semaphore-1")
+        story.meet(f"p{number}")
+    for number in (2, 3):
+        story.note(f"p{number}", "released", "Semaphore-1")
+    told = explain(story.history(slots="Semaphore-1"))
+    assert told.endswith("semaphore slots was acquired 4 times (MainProcess 4), by at most 2 at once.")
+
+
+def test_a_semaphore_that_is_a_signal():
+    story = Story()
+    story.make("Semaphore-1", "Semaphore", 0)
+    for name in "ab":
+        story.meet(name)
+    for _ in range(3):
+        story.note("a", "released", "Semaphore-1")
+        story.note("b", "acquired", "Semaphore-1")
+    told = explain(story.history(ready="Semaphore-1"))
+    assert told.endswith("semaphore ready was acquired 3 times (b 3) and released 3 times (a 3).")
+
+
 def test_an_event_a_condition_and_a_barrier():
     with watch() as mp:
         bell, condition, line = mp.Event(), mp.Condition(), mp.Barrier(1)
@@ -261,6 +288,64 @@ def test_a_cycle_of_three():
     ]
 
 
+def crossed(how="waits", second="", kind="Lock"):
+    """Two who hold one lock each and wait for the other's; ``second`` holds one of them too."""
+    story = Story()
+    for name in filter(None, ("a", "b", second)):
+        story.meet(name)
+    story.make("Lock-1", kind, 2 if second else 1)
+    story.make("Lock-2", "Lock", 1)
+    for name, key in (("a", "Lock-1"), (second, "Lock-1"), ("b", "Lock-2")):
+        if name:
+            story.note(name, "acquired", key)
+    story.note("a", how, "Lock-2", "acquire")
+    story.note("b", "waits", "Lock-1", "acquire")
+    return story
+
+
+def test_a_cycle_with_a_timeout_is_no_deadlock():
+    assert "a deadlock" in stuck(crossed().history(), 1)
+    told = stuck(crossed("waits for now").history(), 1)
+    assert "a waits for Lock-2, held by b.\nb waits for Lock-1, held by a." in told
+
+
+def test_a_cycle_with_a_holder_who_is_awake_is_no_deadlock():
+    story = crossed(second="c", kind="Semaphore")
+    told = stuck(story.history(), 1)
+    assert "a waits for Lock-2, held by b.\nb waits for Lock-1, held by a and c." in told
+    story.note("c", "waits", "Lock-2", "acquire")
+    assert "b waits for Lock-1, held by a and c: a deadlock." in stuck(story.history(), 1)
+
+
+def test_a_cycle_with_a_holder_who_is_dead_is_a_deadlock():
+    story = crossed(second="c", kind="Semaphore")
+    story.end("c", 1)
+    told = stuck(story.history(), 1)
+    assert "b waits for Lock-1, held by a and c, which ended with exit code 1: a deadlock." in told
+
+
+def test_a_lock_that_another_thread_holds_is_no_deadlock():
+    story = Story()
+    story.make("Lock-1", "Lock", 1)
+    story.note("MainProcess", "acquired", "Lock-1", thread="helper")
+    story.note("MainProcess", "waits for now", "Lock-1", "acquire")
+    told = stuck(story.history(), 1)
+    assert told.endswith("MainProcess waits for Lock-1, held by one of its own threads.")
+
+
+def test_a_lock_that_another_process_may_release_is_no_deadlock():
+    story = Story()
+    story.meet("p")
+    story.make("Lock-1", "Lock", 1)
+    story.note("MainProcess", "acquired", "Lock-1")
+    story.note("MainProcess", "waits", "Lock-1", "acquire")
+    itself = "MainProcess waits for Lock-1, which it holds itself"
+    assert stuck(story.history(), 1).endswith(f"{itself}.")
+    assert stuck(story.history(), None).endswith(f"{itself}: a deadlock with itself.")  # it is proved
+    story.note("p", "waits", "Lock-1", "set")
+    assert f"{itself}: a deadlock with itself." in stuck(story.history(), 1)
+
+
 @pytest.mark.parametrize(("size", "released_by"), [(0, []), (1, ["b"])])
 def test_who_took_a_signal_does_not_hold_it(size, released_by):
     """A semaphore that begins with 0, or that somebody else releases, counts signals."""
@@ -324,6 +409,35 @@ def test_somebody_awake_may_still_do_it():
     story.note("MainProcess", "waits", "", ["join", story.pids["p"]])
     text = stuck(story.history(), 1)
     assert "p waits for Event-1 to be set; nobody who could set it is alive or awake." in text
+
+
+def test_who_waits_for_now_may_still_do_it():
+    story = Story()
+    story.meet("p")
+    story.make("Event-1", "Event")
+    story.note("p", "waits", "Event-1", "set")
+    story.note("MainProcess", "waits for now", "", ["join", story.pids["p"]])
+    text = stuck(story.history(), 1)
+    assert "p waits for Event-1 to be set." in text
+    assert "MainProcess waits to join p." in text
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "fate"),
+    [
+        (None, "ended before its function returned"),
+        (0, "ended with exit code 0 before its function returned"),
+        (3, "ended with exit code 3"),
+    ],
+)
+def test_an_exit_code_that_is_not_known_is_not_told(exitcode, fate):
+    story = Story()
+    for name in ("p", "q"):
+        story.meet(name)
+        story.note("MainProcess", "sees the end of", detail={"pid": story.pids[name]})
+        if exitcode is not None:
+            story.note("MainProcess", "reaps", detail={"pid": story.pids[name], "exitcode": exitcode})
+    assert f"p {fate}.\n1 more ended the same way: {fate}." in stuck(story.history(), 1)
 
 
 def test_the_dead_do_not_wait():

@@ -148,6 +148,23 @@ def test_overlaps_are_counted(happened, most):
     assert told(*happened).most_at_once("Lock-1") == most
 
 
+@pytest.mark.parametrize(
+    ("size", "happened", "most"),
+    [
+        (2, ["a+", "a+", "b-", "a+", "c-", "a+", "b-", "c-"], 2),
+        (1, ["a+", "b-", "a+", "b-"], 1),
+        (2, ["a+", "a+", "b-", "b+", "b-", "c-"], 2),  # b releases for a, then for itself
+        (0, ["b-", "b-", "a+", "a+", "b-", "a+"], 0),  # who takes a signal does not hold it
+        (0, ["c-", "c-", "a+", "b+", "a-", "b-"], 2),  # c lets two in
+        (1, ["a+", "a-", "a-", "b+", "c+", "b-", "c-"], 2),  # a releases once too often
+        (1, ["a+", "a-", "b+", "a-", "c+", "b-", "c-"], 2),  # the same while b is inside
+        (1, ["a+", "a-", "a-", "b+", "c+"], 2),  # and b and c stay
+    ],
+)
+def test_a_semaphore_may_be_released_by_another_process(size, happened, most):
+    assert told(*happened, kind="Semaphore", size=size).most_at_once("Lock-1") == most
+
+
 def test_a_release_and_an_acquire_of_one_moment_do_not_overlap():
     history = told("a+", "a-", "b+", "b-")
     history.spans = [span._replace(end=span.end) for span in history.spans]
@@ -183,3 +200,12 @@ def test_a_lock_that_is_stamped_late_is_found_out(wrong, monkeypatch):
         lock.release()
         next_.join()
     assert mp.most_at_once(lock) == (2 if wrong else 1)
+
+
+def test_a_condition_is_held_as_its_lock_is():
+    with watch() as mp:
+        lock = mp.Lock()
+        shelf = mp.Condition(lock)
+        with shelf:
+            pass
+    assert mp.most_at_once(shelf) == mp.most_at_once(lock) == 1

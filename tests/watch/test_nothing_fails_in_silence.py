@@ -33,6 +33,40 @@ def run_one(mp, target, *args, name="child"):
     return child
 
 
+@posix_only
+def test_who_was_asked_to_end_and_failed_afterwards_failed():
+    with pytest.raises(ChildFailed, match="ValueError: a real bug"), watch() as mp:
+        ready, gate = mp.Event(), mp.Event()
+        child = mp.Process(target=watchworkers.fail_when_asked_to_end, args=(ready, gate), name="child")
+        child.start()
+        ready.wait()
+        child.terminate()
+        gate.set()
+        child.join()
+    assert "child ended with exit code 1: ValueError: a real bug." in mp.explain()
+
+
+@posix_only
+def test_who_exits_when_asked_to_end_has_not_failed():
+    with watch() as mp:
+        ready = mp.Event()
+        child = mp.Process(target=watchworkers.exit_when_asked_to_end, args=(ready,), name="child")
+        child.start()
+        ready.wait()
+        child.terminate()
+        child.join()
+    assert child.exitcode == 1
+    assert "child was ended by MainProcess." in mp.explain()
+
+
+def test_a_note_is_not_taken_for_the_error():
+    with pytest.raises(ChildFailed) as caught, watch() as mp:
+        run_one(mp, watchworkers.fail_with_a_note)
+    (failure,) = caught.value.failures
+    assert failure.error == "ValueError: not a number"
+    assert "while reading line 7" in failure.traceback
+
+
 def test_an_exception_in_a_child(method, capfd):
     with pytest.raises(ChildFailed) as caught, watch(method) as mp:
         run_one(mp, watchworkers.divide, 1, 0, name="divider")

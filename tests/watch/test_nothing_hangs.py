@@ -257,6 +257,40 @@ def test_the_limit_in_another_thread_ends_the_children(method):
     assert len(raised) == 1
 
 
+@posix_only
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "handled"])
+def test_the_limit_ends_a_block_that_has_its_own_way_with_ctrl_c(handler):
+    def block(mp):
+        signal.signal(signal.SIGINT, handler)
+        expire_when_last(mp, all_wait("MainProcess"))
+        mp.Event().wait()
+
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        assert "MainProcess waits for Event-1 to be set" in stuck(block)
+        assert signal.getsignal(signal.SIGURG) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def test_of_a_block_in_another_thread_it_is_told_what_it_waits_for():
+    raised = []
+
+    def block():
+        try:
+            with watch(limit=30) as mp:
+                child = start(mp, watchworkers.sleep_for_ever, name="sleeper")
+                expire_when(mp, lambda: any(event.action.startswith("waits") for event in mp.events))
+                child.join()
+        except Stuck as stuck:
+            raised.append(str(stuck))
+
+    thread = threading.Thread(target=block, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert "MainProcess waits to join sleeper." in raised[0]
+
+
 def test_a_limit_is_told_where_no_more_file_can_be_opened(monkeypatch):
     """Not even one to import what would say more."""
     with pytest.raises(Stuck) as caught, watch(limit=LIMIT) as mp:
@@ -377,7 +411,7 @@ def test_a_lock_whose_holder_has_ended():
         expire_when_last(mp, all_wait("MainProcess", "teller"))
         child.join()
 
-    assert "teller waits for lock till, held by thief, which was killed" in stuck(died)
+    assert "held by thief, which ended with exit code 0 before its function returned" in stuck(died)
 
 
 def test_a_semaphore():
@@ -539,6 +573,21 @@ def test_a_condition_that_nobody_notifies():
         "waiter waits for a notification of condition ready; nobody who could notify is alive or awake."
         in stuck(forget)
     )
+
+
+def test_an_unwatched_process_may_still_put():
+    helper = multiprocessing.get_context("spawn").Process(target=watchworkers.sleep_for_ever)
+
+    def wait(mp):
+        helper.start()
+        expire_when_last(mp, all_wait("MainProcess"))
+        mp.Queue().get()
+
+    try:
+        assert stuck(wait).endswith("MainProcess waits for an item from Queue-1.")
+    finally:
+        helper.kill()
+        helper.join()
 
 
 def test_a_barrier_that_one_does_not_reach():
@@ -737,6 +786,17 @@ def test_an_item_that_cannot_be_pickled_is_named():
 
 
 # Before the limit: when it is proved that nobody can go on
+
+
+@posix_only
+def test_who_has_set_an_alarm_is_waited_for(method):
+    with watch(method, limit=60) as mp:
+        queue = mp.Queue()
+        start(mp, watchworkers.put_at_the_alarm, queue, name="child").join()
+    with pytest.raises(TimeoutError, match="took more than 2 seconds"), watch(method, limit=60) as mp:
+        signal.setitimer(signal.ITIMER_REAL, 2)
+        signal.signal(signal.SIGALRM, watchworkers.give_up)
+        mp.Queue().get()
 
 
 def test_a_proved_deadlock_is_ended_before_the_limit(method):

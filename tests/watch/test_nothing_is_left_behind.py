@@ -8,14 +8,19 @@ import importlib
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.managers import SyncManager
 
 import psutil
 import pytest
 import watchworkers
 from leftovers import SHARED
-from watchtools import METHODS, posix_only, running, script, wait_until
+from watchtools import METHODS, PATIENCE, environment, expire_when, posix_only, running, script, wait_until
 
 from mpdemos import Stuck, watch
 from mpdemos.watch import remover
@@ -83,6 +88,79 @@ def test_a_manager(method):
         assert list(numbers) == [1, 2]
     assert len(started_pids(mp)) == 1
     assert all(gone(pid) for pid in started_pids(mp))
+
+
+class Counters(SyncManager):
+    """A manager that is not made by a factory of the context."""
+
+
+def test_a_manager_that_was_made_by_its_class(method):
+    with watch(method) as mp:
+        manager = Counters(ctx=mp)
+        manager.start()
+        numbers = manager.list([1])
+        numbers.append(2)
+        assert list(numbers) == [1, 2]
+    (pid,) = started_pids(mp)
+    assert gone(pid)
+
+
+LEAVES_A_POOL = """
+from multiprocessing.pool import Pool
+from mpdemos import watch
+
+if __name__ == "__main__":
+    method, how = sys.argv[1:]
+    try:
+        with watch(method) as mp:
+            pool = Pool(2, context=mp)
+            print(pool.map(abs, [-3]))
+            if how == "by an error":
+                raise ZeroDivisionError
+    except ZeroDivisionError:
+        print(how)
+"""
+
+
+@pytest.mark.parametrize("how", ["at its end", "by an error"])
+def test_a_pool_that_was_made_by_its_class(tmp_path, method, how):
+    """A program, for its end would wait for ever for the lock of a worker that the watch had just killed."""
+    command = [sys.executable, str(script(tmp_path, LEAVES_A_POOL)), method, how]
+    done = subprocess.run(
+        command, env=environment(tmp_path / "t"), capture_output=True, text=True, timeout=PATIENCE
+    )
+    told = "[3]\n" if how == "at its end" else "[3]\nby an error\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
+
+
+@pytest.mark.parametrize("how", ["kept", "dropped", "not waited for", "cancelled"])
+def test_an_executor_that_is_left_to_itself_finishes(how, method, monkeypatch):
+    """No task can end before the block is being left, and each needs a manager for that."""
+    with watch(method) as mp:
+        leaving = mp.Manager().Event()
+        most = 1 if how == "kept" and method != "fork" else None  # the library can replace no other worker
+        executor = ProcessPoolExecutor(1, mp_context=mp, max_tasks_per_child=most)
+        tasks = [executor.submit(watchworkers.wait_for, leaving) for _ in range(8)]
+        wait_until(tasks[0].running)
+        if how in ("not waited for", "cancelled"):
+            executor.shutdown(wait=False, cancel_futures=how == "cancelled")
+        elif how == "dropped":
+            del executor
+        let_finish = mp._let_finish
+        monkeypatch.setattr(mp, "_let_finish", lambda: leaving.set() or let_finish())
+    assert all(gone(pid) for pid in started_pids(mp))
+    assert [task.result(0) for task in tasks if not task.cancelled()]  # which raises what went wrong
+    assert tasks[-1].cancelled() == (how == "cancelled")
+
+
+def test_an_executor_that_cannot_finish_is_ended(method):
+    with pytest.raises(Stuck), watch(method) as mp:
+        task = ProcessPoolExecutor(1, mp_context=mp).submit(watchworkers.sleep_for_ever)
+        wait_until(task.running)
+        expire_when(mp, lambda: mp._guard._over)  # when the block is being left
+    assert all(gone(pid) for pid in started_pids(mp))
+    with pytest.raises(BrokenProcessPool):
+        task.result()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -487,6 +565,61 @@ def test_a_remover_is_told_of_the_folder_of_the_library():
             remover.remove_at_the_end("/ours")
         remover.remove_at_the_end("/ours")
     assert told == [("a remover", library, "/ours")]
+
+
+def test_who_is_started_while_the_others_are_ended_is_ended_too(method):
+    """So a pool replaces a worker."""
+    with pytest.raises(KeyError), watch(method) as mp:
+        first = mp.Process(target=watchworkers.sleep_for_ever)
+        first.start()
+
+        def clean_up():
+            mp.Process(target=watchworkers.sleep_for_ever).start()
+            first.kill()
+
+        first._traced_clean_up = clean_up
+        raise KeyError
+
+
+def test_a_child_that_watches_leaves_its_parent_the_folder_of_the_library(method):
+    folder = remover.util.get_temp_dir()
+    with watch(method) as mp:
+        mp.Process(target=watchworkers.watch_too).start()
+    assert os.path.isdir(folder)
+
+
+COPIES = """
+import os
+from mpdemos import watch
+
+def main():
+    with watch() as mp:
+        gate = mp.Event()
+        child = mp.Process(target=gate.wait)
+        child.start()
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            gate.set()
+            child.join()
+    if pid:
+        print("exit code", child.exitcode, "events", len(mp.events) > 3)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@posix_only
+def test_a_forked_copy_of_the_block_ends_nothing(tmp_path):
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script(tmp_path, COPIES))],
+        env=environment(tmp_path / "t"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert told.stdout == "exit code 0 events True\n", told.stderr
 
 
 FORKS = """

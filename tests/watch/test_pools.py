@@ -22,6 +22,15 @@ def tasks(mp):
     return [(e.detail["function"], e.detail["items"]) for e in mp.events if e.action == "task"]
 
 
+def test_a_function_is_not_asked_for_its_repr():
+    """It may need what did not come along."""
+    model = watchworkers.Model()
+    with watch() as mp, mp.Pool(1) as pool:
+        assert pool.map(model.predict, [1, 2]) == pool.map(model, [1, 2]) == [2, 3]
+        pool.apply_async(watchworkers.same, (1,), callback=model).get(60)
+    assert {function for function, _items in tasks(mp)} == {"Model.predict", "Model", "same"}
+
+
 def test_tasks_chunks_and_workers(method):
     with watch(method) as mp:
         pool = mp.Pool(2)

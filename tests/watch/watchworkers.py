@@ -100,6 +100,81 @@ class Clock(Process):
                 self.counter.value += 1
 
 
+class Headstrong(Process):
+    """A process class with names and ways of its own, some of which do not return."""
+
+    def __init__(self, gate, ready=None):
+        super().__init__(name="server")
+        self.gate, self.ready, self.end = gate, ready, 10
+        self._end = self._join = self._watch = self._recorder = self._plain = "mine"
+
+    def start(self):
+        super().start()
+        if self.ready is not None:
+            self.ready.wait()
+        return "started"
+
+    def run(self):
+        self.gate.wait()
+
+    def join(self):
+        super().join()
+        return "joined"
+
+    def kill(self):
+        raise RuntimeError("nobody kills it")
+
+
+class Model:
+    """What shall not be asked for its repr in another process."""
+
+    def __repr__(self):
+        raise AttributeError("cache")
+
+    def __call__(self, x):
+        return x + 1
+
+    def predict(self, x):
+        return x + 1
+
+
+def give_up(number, frame):
+    raise TimeoutError("it took more than 2 seconds")
+
+
+def put_at_the_alarm(queue):
+    """Wait for what only a handler of this process puts."""
+    signal.signal(signal.SIGALRM, lambda *_: queue.put("alarm"))
+    signal.setitimer(signal.ITIMER_REAL, 2)
+    assert queue.get() == "alarm"
+
+
+def fail_when_asked_to_end(ready, gate):
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    ready.set()
+    gate.wait()
+    raise ValueError("a real bug")
+
+
+def exit_when_asked_to_end(ready):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    ready.set()
+    sleep_for_ever()
+
+
+def watch_too():
+    from mpdemos import watch
+
+    with watch():
+        pass
+
+
+def fail_with_a_note():
+    error = ValueError("not a number")
+    error.add_note("while reading line 7")
+    raise error
+
+
 # Writing records
 
 

@@ -75,12 +75,18 @@ class Event(Control):
 
     def _set(self) -> None:
         # In a thread: set() waits for everybody whom it wakes, for ever if one of them was killed.
-        self.call_in_a_thread(self.thing.set)
-        self._is_set = True
+        def set_it() -> None:
+            self._is_set = True
+            self.thing.set()
+
+        self.call_in_a_thread(set_it)
 
     def _clear(self) -> None:
-        self.call_in_a_thread(self.thing.clear)
-        self._is_set = False
+        def clear_it() -> None:
+            self.thing.clear()
+            self._is_set = False
+
+        self.call_in_a_thread(clear_it)
 
     buttons = (("Set", _set), ("Clear", _clear))
 

@@ -21,9 +21,9 @@ from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import NO_GUARD, ChildFailed, Failure, Stuck, not_within, what_to_do
+from .errors import NO_GUARD, ChildFailed, Failure, Stuck, failed_by_itself, not_within, what_to_do
 from .process import TracedProcess, own_class
-from .record import Recorder, read
+from .record import Recorder, read, seconds_to_the_alarm
 
 if TYPE_CHECKING:
     from . import history
@@ -118,7 +118,6 @@ class Watch(context.BaseContext):
         self._failures: list[Failure] = []
         self._reaping = threading.Lock()
         self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._managers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._executors: weakref.WeakKeyDictionary[Any, Trace] = weakref.WeakKeyDictionary()
         self._stuck: str | None = None
         self._sizes: tuple[int, ...] = ()
@@ -179,6 +178,8 @@ class Watch(context.BaseContext):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        if os.getpid() != self._owner:  # a copy, by os.fork: the children are the original's
+            return
         self._guard.leave()
         with contextlib.ExitStack() as leaving:  # whatever fails, the rest is done; in the order from below
             leaving.callback(self._guard.give_back)  # last: it may raise KeyboardInterrupt
@@ -210,29 +211,76 @@ class Watch(context.BaseContext):
         self._history = self._read()
 
     def _let_finish(self) -> None:
-        """Do what the end of a program does: shut down managers and pools, wait for the other children."""
+        """Do what the end of a program does, in its order: let executors finish, end pools and managers, and
+        wait for the other children.
+        """
         from .guard import wait_for_any
 
-        for manager in list(self._managers):
+        for thread in self._shut_down_executors():
+            while thread.is_alive():
+                if self._time_is_up():
+                    return
+                thread.join(0.1)
+        self._end_pools()
+        for manager in self._unfinished("shutdown"):
             manager.shutdown()
-        for pool in list(self._pools):
-            pool.end()
         for child in self._children:
             if child.daemon and _alive(child):
-                child.terminate()
+                TracedProcess.terminate(child)  # a learner's own one may do anything
         next_look = time.monotonic() + _LOOK
         while waiting := [child.sentinel for child in self._children if _alive(child)]:
-            left = self._guard.left()
-            if left == 0.0 or self._guard.asked_to_stop:
+            if self._time_is_up():
                 break
+            left = self._guard.left()
             wait_for_any(waiting, 0.1 if left is None else min(left, 0.1))
             if left is not None and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _LOOK
                 if self._nobody_can_go_on(at_end=True):
                     self._expire()
                     break
-        if waiting and self._stuck is None and not self._guard.asked_to_stop:
+
+    def _time_is_up(self) -> bool:
+        """Whether the end of the block waits no longer: after Ctrl-C, or at the limit, of which it tells."""
+        if self._guard.asked_to_stop:
+            return True
+        if self._guard.left() != 0.0:
+            return False
+        if self._stuck is None:
             self._expire()
+        return True
+
+    def _shut_down_executors(self) -> list[threading.Thread]:
+        """Let the executors end as soon as their tasks are done; returns the threads that see to it."""
+        running: list[Any] = threading.enumerate()
+        threads = [thread for thread in running if getattr(thread, "call_queue", None) in self._executors]
+        for thread in list(threads):
+            executor = thread.executor_reference()
+            if executor is not None and not executor._shutdown_thread:  # else it is ending already
+                # By a thread, which waits: `shutdown(wait=False)` forgets what it takes to replace a worker
+                # that has run `max_tasks_per_child` tasks (gh-119592).
+                threads.append(threading.Thread(target=executor.shutdown, name="mpdemos-end", daemon=True))
+                threads[-1].start()
+        return threads
+
+    def _unfinished(self, ending: str) -> list[Any]:
+        """What was made with this context, by a factory or by its class, and has this method to end it.
+
+        Of all such objects the library keeps how to end them with the program.
+        """
+        from multiprocessing import util
+
+        finalizers = list(util._finalizer_registry.values())  # type: ignore[attr-defined]
+        owners = [getattr(finalizer, "_weakref", None) for finalizer in finalizers]
+        things = [owner() for owner in owners if owner is not None]
+        ours = [thing for thing in things if getattr(thing, "__dict__", {}).get("_ctx") is self]
+        return [thing for thing in ours if hasattr(thing, ending)]
+
+    def _end_pools(self) -> None:
+        if pools := self._unfinished("terminate"):
+            from .pools import end
+
+            for pool in pools:
+                end(pool)
 
     def _await_the_end_of_a_child(self) -> None:
         """A pipe broke, likely since a child has just died: let that be seen before children are ended."""
@@ -244,22 +292,23 @@ class Watch(context.BaseContext):
             wait_for_any([child.sentinel for child in self._children], _DYING)
 
     def _end_children(self) -> None:
-        for pool in list(self._pools):
-            pool.end()
-        for child in list(self._children):
-            if _alive(child):
-                child.end()
-        for child in list(self._children):
-            connection.wait([child.sentinel], _GOODBYE)  # Windows: join() may not wait for who is terminated
-            child.join(_GOODBYE)
-            _settle(child)
-            self._note_exit(child)
+        self._end_pools()
+        for _ in range(3):  # a pool that takes long to end may have replaced a worker meanwhile
+            children = list(self._children)
+            for child in children:
+                if _alive(child):
+                    child._traced_clean_up()
+            for child in children:
+                connection.wait([child.sentinel], _GOODBYE)  # on Windows join() may return before its end
+                TracedProcess.join(child, _GOODBYE)
+                _settle(child)
+                self._note_exit(child)
 
     def _end_running(self) -> None:
         """Kill the children that run, without reaping them: the thread of the block may be joining one."""
         for child in list(self._children):
             if not connection.wait([child.sentinel], 0):
-                child.end()
+                child._traced_clean_up()
 
     def _expire(self) -> None:
         """Say who waits for what, while everybody still does."""
@@ -279,9 +328,11 @@ class Watch(context.BaseContext):
         """
         if self._pools:
             return not at_end and any(map(self._waits_for_a_lost_result, list(self._pools)))
-        if not (at_end or self._recorder.in_wait) or self._executors or self._managers:
+        if not (at_end or self._recorder.in_wait) or self._executors:
             return False
         if at_end and self._recorder.has_other_threads():
+            return False
+        if 0 < seconds_to_the_alarm() < (self._guard.left() or 0):
             return False
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
@@ -359,7 +410,7 @@ class Watch(context.BaseContext):
             self._executors[calls] = self._new_trace("ProcessPoolExecutor")
         child._args = (target, self._executors[calls], calls, *rest)  # type: ignore[attr-defined]
         child._target = work  # type: ignore[attr-defined]
-        child._worker_of = self._executors[calls].key
+        child._traced_pool = self._executors[calls].key
 
     def _start(self, child: TracedProcess, start: Callable[[], None]) -> None:
         if os.getpid() != self._owner:  # a forked child starts a process of its own
@@ -380,7 +431,7 @@ class Watch(context.BaseContext):
                     _let_go(error)
                     raise
             self._children.append(child)
-            detail = {"pid": child.pid, "name": child.name, "worker_of": child._worker_of}
+            detail = {"pid": child.pid, "name": child.name, "worker_of": child._traced_pool}
             self._recorder.note("starts", "", detail)
             self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
 
@@ -402,8 +453,11 @@ class Watch(context.BaseContext):
         self._somebody_ended = True
         code = child.exitcode
         self._recorder.note("reaps", "", {"pid": child.pid, "exitcode": code})
-        if code != 0 and not child._ended_on_purpose:
-            self._failures.append(self._failure(child, code))
+        if code == 0 or (child._traced_end and code != 1):
+            return
+        failure = self._failure(child, code)
+        if not child._traced_end or (failure.traceback and failed_by_itself(failure.error)):
+            self._failures.append(failure)
 
     def _failure(self, child: TracedProcess, code: int | None) -> Failure:
         records, torn = read(self._folder, child.pid)
@@ -492,11 +546,6 @@ class Watch(context.BaseContext):
 
     def Array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
         return super().Array(typecode_or_type, size_or_initializer, lock=self._lock_for("Array", lock))
-
-    def Manager(self) -> Any:
-        manager = super().Manager()
-        self._managers.add(manager)
-        return manager
 
     def __reduce__(self) -> Any:
         # A child that gets the context gets the plain one: only what this block makes is traced.
@@ -625,7 +674,7 @@ class Watch(context.BaseContext):
         Raises:
             TypeError: if it was not made by this watch.
         """
-        return self._told().most_at_once(self._key(thing))
+        return self._told().most_at_once(self._key(getattr(thing, "_lock", thing)))  # a Condition's lock
 
     def _key(self, thing: Any) -> str:
         for candidate in (thing, getattr(thing, "_lock", None)):
@@ -717,7 +766,7 @@ def _settle(child: TracedProcess) -> None:
     popen: Any = child._popen  # type: ignore[attr-defined]
     if popen.poll() is None and connection.wait([child.sentinel], 0):
         popen.returncode = _UNKNOWN
-        child._ended_on_purpose = True
+        child._traced_end = "cleans up"
         process._children.discard(child)  # type: ignore[attr-defined]
 
 

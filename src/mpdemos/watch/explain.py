@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from .errors import how_it_ended, not_within
+from .errors import failed_by_itself, how_it_ended, not_within
 from .history import History, Life, natural
 
 _HELD = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Value", "Array")
@@ -68,7 +68,7 @@ def _how_they_ended(history: History) -> list[str]:
     children = _children(history)
     sentences = []
     for life in children:
-        if life.ended_by:
+        if life.ended_by and not (life.exitcode == 1 and failed_by_itself(life.error)):
             if not life.worker_of:  # a pool ends its workers when it is done
                 sentences.append(f"{life.name} was ended by {life.ended_by}.")
         elif life.exitcode:
@@ -131,13 +131,26 @@ def _told_of_lock(history: History, key: str, what: str) -> str:
     acquired = _count(history, key, "acquired")
     if not acquired:
         return ""
-    most = history.most_at_once(key)
     sentence = f"{what} was acquired {times(acquired, 'time')} ({_each(history, key, 'acquired')})"
-    sentence += f", by at most {most} at once."
-    if key in history.holders:
-        holders = _first(sorted(_with_fate(history.lives[p]) for p in history.holders[key]))
-        sentence += f" Never released by {holders}."
+    if most := history.most_at_once(key):
+        sentence += f", by at most {most} at once."
+    else:  # a semaphore that begins with 0
+        released = times(_count(history, key, "released"), "time")
+        sentence += f" and released {released} ({_each(history, key, 'released')})."
+    if holders := _holders(history, key):
+        names = _first(sorted(_with_fate(history.lives[p]) for p in holders))
+        sentence += f" Never released by {names}."
     return sentence
+
+
+def _holders(history: History, key: str) -> list[str]:
+    """Nobody holds a signal: a semaphore that begins with 0, or is released by who did not acquire it."""
+    counts = history.counts[key]
+    released = {process: n for (process, action), n in counts.items() if action == "released"}
+    signal = any(n > counts[process, "acquired"] for process, n in released.items())
+    if "Semaphore" in history.kinds.get(key, "") and (not history.sizes.get(key) or signal):
+        return []
+    return history.holders.get(key, [])
 
 
 def _told_of_condition(history: History, key: str, what: str) -> str:
@@ -212,7 +225,7 @@ def _told_of_pool(history: History, key: str, what: str) -> str:
 
 def stuck(history: History, limit: float | None, *, reader_died: bool = False) -> str:
     """Why the block did not end: the wait-for graph in words; no limit if it was ended before."""
-    waits = _Waits(history)
+    waits = _Waits(history, proved=limit is None)
     lines = waits.cycle() or waits.sentences()
     lines += _fates(history, reader_died)
     if not lines:
@@ -229,7 +242,7 @@ def _fates(history: History, reader_died: bool) -> list[str]:
         gone = life.end is not None
         failing = life.error or life.exitcode or not (life.clean or life.returned)
         if gone and not life.ended_by and failing:
-            reason = life.error or "killed, or ended by os._exit"
+            reason = life.error or _fate(life)
             failed[reason] += 1
             if failed[reason] == 1:
                 lines.append(f"{life.name} {_fate(life)}.")
@@ -272,14 +285,17 @@ def _fate(life: Life) -> str:
         return f"failed with {life.error}"
     if life.exitcode:
         return how_it_ended(life.exitcode)
-    return "has ended" if life.clean or life.returned else "was killed"
+    if life.clean or life.returned:
+        return "has ended"
+    ended = "ended" if life.exitcode is None else how_it_ended(life.exitcode)
+    return f"{ended} before its function returned"
 
 
 class _Waits:
-    """Who waits for what, and who could end it."""
+    """Who waits for what, and who could end it; ``proved``: nobody can go on."""
 
-    def __init__(self, history: History) -> None:
-        self.history = history
+    def __init__(self, history: History, proved: bool) -> None:
+        self.history, self.proved = history, proved
         self.of: dict[str, tuple[str, Any]] = {}
         waiting = sorted(history.waiting.items(), key=lambda item: item[1][0])
         latest = {process: (key, what) for (process, _thread, key, _w), (_start, what) in waiting}
@@ -301,40 +317,40 @@ class _Waits:
         return ""
 
     def _blockers(self, process: str) -> list[str]:
-        """The processes that this one waits for, where that is known."""
+        """The processes alive that this one waits for, where that is known."""
         key, what = self.of[process]
         if what == "acquire":
-            holders = self._holders(key)
+            holders = [p for p in _holders(self.history, key) if self.history.is_alive(p)]
             return [p for p in holders if p != process] or ([process] if process in holders else [])
         if isinstance(what, list) and what[0] == "join":
             joined = self.history.by_pid(what[1])
             return [joined] if joined else []
         return []
 
-    def _holders(self, key: str) -> list[str]:
-        """Nobody holds a signal: a semaphore that begins with 0, or is released by who did not acquire it."""
-        counts = self.history.counts[key]
-        released = {process: n for (process, action), n in counts.items() if action == "released"}
-        signal = any(n > counts[process, "acquired"] for process, n in released.items())
-        if "Semaphore" in self.history.kinds.get(key, "") and (not self.history.sizes.get(key) or signal):
-            return []
-        return self.history.holders.get(key, [])
+    def _deadlocked(self) -> dict[str, list[str]]:
+        """Who waits for ever, and only for processes that do so too; and for whom."""
+        waits = {p: self._blockers(p) for p in self.of if p in self.history.for_ever}
+        if self._is_somebody_awake() and not self.proved:  # who waits for its own lock may wait for a signal
+            waits = {p: blockers for p, blockers in waits.items() if blockers != [p]}
+        while free := [p for p, blockers in waits.items() if not blockers or not waits.keys() >= {*blockers}]:
+            for process in free:
+                del waits[process]
+        return waits
 
     def cycle(self) -> list[str]:
         """A cycle of processes that wait for each other's locks, as one sentence."""
+        waits = self._deadlocked()
         for first in self.of:
             path = [first]
-            while path[-1] in self.of:
-                following = [p for p in self._blockers(path[-1]) if p in self.of]
-                if not following:
-                    break
-                if following[0] in path:
-                    round_ = path[path.index(following[0]) :]
+            while path[-1] in waits:
+                following = waits[path[-1]][0]
+                if following in path:
+                    round_ = path[path.index(following) :]
                     others = [p for p in self.of if p not in round_]
                     name = "a deadlock" if len(round_) > 1 else "a deadlock with itself"
                     text = "; ".join(self.sentence(p) for p in round_) + f": {name}."
                     return [text, *(self.sentence(p) + "." for p in others)]
-                path.append(following[0])
+                path.append(following)
         return []
 
     def sentences(self) -> list[str]:
@@ -372,11 +388,12 @@ class _Waits:
         return life.name if life else f"process {pid}"
 
     def _held(self, key: str, processes: tuple[str, ...]) -> str:
-        holders = self._holders(key)
+        holders = _holders(self.history, key)
         if not holders:
             return ""
         if list(processes) == holders:
-            return ", which it holds itself"
+            own = self.history.threads[holders[0], key] == {self.history.lives[holders[0]].thread}
+            return ", which it holds itself" if own else ", held by one of its own threads"
         return ", held by " + listed(
             sorted((_with_fate(self.history.lives[p]) for p in holders), key=natural)
         )
@@ -391,6 +408,9 @@ class _Waits:
         return ""
 
     def _nobody_left(self, do: str) -> str:
-        """Say it if every process that is alive waits."""
-        alive = [p for p in self.history.lives if self.history.is_alive(p)]
-        return f"; nobody who could {do} is alive or awake" if all(p in self.of for p in alive) else ""
+        return "" if self._is_somebody_awake() else f"; nobody who could {do} is alive or awake"
+
+    def _is_somebody_awake(self) -> bool:
+        """Whether a process does not wait, or not for ever: it, or a thread of it, may do something yet."""
+        wait = {p for p, (_key, what) in self.of.items() if p in self.history.for_ever or what == "drain"}
+        return any(self.history.is_alive(p) and p not in wait for p in self.history.lives)

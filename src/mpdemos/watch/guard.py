@@ -183,7 +183,9 @@ class Guard:
         if sys.platform == "win32":
             signal.raise_signal(signal.SIGINT)  # also sets the event that SemLock.acquire waits on
         else:
-            signal.pthread_kill(self._handler.thread, signal.SIGINT)
+            current: object = signal.getsignal(signal.SIGINT)
+            ours = isinstance(current, _Handler)  # or the program ignores it, or handles it itself
+            signal.pthread_kill(self._handler.thread, signal.SIGINT if ours else signal.SIGURG)
 
 
 class _Handler:
@@ -202,9 +204,12 @@ class _Handler:
         self._calls = self._calls_seen = 0
         self._overdue = math.inf
         self._arrivals = _Arrivals()
+        self._former_urgent: Any = None
 
     def install(self) -> None:
         self._former: Any = signal.signal(signal.SIGINT, self)
+        if sys.platform != "win32":
+            self._former_urgent = signal.signal(signal.SIGURG, self._if_armed)
         self._arrivals.install()
 
     def look(self) -> None:
@@ -243,6 +248,13 @@ class _Handler:
         else:
             self._do_as_before(number, frame)
 
+    def _if_armed(self, number: int, frame: Any) -> None:
+        """The guard's other signal: nobody else sends it, and who does not handle it never notices."""
+        if self.armed:
+            self(number, frame)
+        elif callable(self._former_urgent):
+            self._former_urgent(number, frame)
+
     def _do_as_before(self, number: int, frame: Any) -> None:
         if callable(self._former):
             self._former(number, frame)
@@ -253,6 +265,8 @@ class _Handler:
         current: object = signal.getsignal(signal.SIGINT)
         if current is self:
             signal.signal(signal.SIGINT, self._former)
+        if sys.platform != "win32" and signal.getsignal(signal.SIGURG) == self._if_armed:
+            signal.signal(signal.SIGURG, self._former_urgent)
         self._arrivals.close()
         if self.deferred:
             self._do_as_before(signal.SIGINT, None)

@@ -69,6 +69,7 @@ class Life:
     clean: bool = False
     lost: int = 0
     is_parent: bool = False
+    thread: str = ""  # that runs the block or the process's function; empty for the main thread
     worker_of: str = ""  # the key of its pool
     number: int = 0  # in the order in which the parent started its children
 
@@ -117,9 +118,11 @@ class History:
         self.messages: list[Message] = []
         self.counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
         self.for_ever: set[str] = set()  # who waits, and can only be woken by another process
+        self.threads: dict[tuple[str, str], set[str]] = defaultdict(set)  # of a process, that acquired it
         self.errors: dict[str, list[str]] = defaultdict(list)
         self._by_pid: dict[int, str] = {}
         self._last_release: dict[tuple[str, str], Span] = {}  # what a refused release would have ended
+        self._releases: dict[str, list[int]] = defaultdict(list)  # by who did not hold it
         self._started = 0
         self._workers: Counter[str] = Counter()
         self._sent: dict[tuple[str, Any], tuple[str, int]] = {}
@@ -165,7 +168,7 @@ class History:
         """A process opened its file; its parent may have said before that it started it."""
         detail = record.detail
         life = Life(detail["name"], detail["pid"], detail["parent"], record.time)
-        life.is_parent = record.process == self.records[0].process
+        life.is_parent, life.thread = record.process == self.records[0].process, record.thread
         announced = self._by_pid.get(life.pid, "")
         if announced.startswith("pid "):
             told = self.lives.pop(announced)
@@ -245,6 +248,7 @@ class History:
 
     def _on_acquired(self, record: Record) -> None:
         self._open.holds[record.process, record.resource].append(record.time)
+        self.threads[record.process, record.resource].add(record.thread)
 
     def _on_released(self, record: Record) -> None:
         holder = record.process
@@ -257,6 +261,8 @@ class History:
             span = Span(holder, "hold", record.resource, "", held.pop(), record.time)
             self._last_release[record.process, record.resource] = span
             self.spans.append(span)
+        else:
+            self._releases[record.resource].append(record.time)
 
     def _on_not_released(self, record: Record) -> None:
         """Undo: the release just noted was refused."""
@@ -322,7 +328,7 @@ class History:
         self.waiting = {
             place: (start, what)
             for place, (start, what) in opened.waits.items()
-            if self.is_alive(place[0]) and place[1] == ""
+            if self.is_alive(place[0]) and place[1] == self.lives[place[0]].thread
         }
         for (process, _thread, key, _what), (start, what) in opened.waits.items():
             self.spans.append(Span(process, "wait", key, what, start, self.lives[process].end))
@@ -407,18 +413,26 @@ class History:
         return detail
 
     def most_at_once(self, key: str) -> int:
-        """The most holders of ``key`` at the same time; a recursive lock's holder counts once."""
-        changes: list[tuple[int, int, str]] = []
+        """The most holders of ``key`` at the same time; a recursive lock's holder counts once.
+
+        A semaphore may be released by another process than the one that acquired it: what a process did not
+        release itself is counted together, under no name.
+        """
+        kind, changes = self.kinds.get(key, ""), []
         for span in self.spans_of("hold", key):
-            changes.append((span.start, 1, span.process))
-            if span.end is not None:
+            shared = "Semaphore" in kind and span.end == self.lives[span.process].end
+            changes.append((span.start, 1, "" if shared else span.process))
+            if span.end is not None and not shared:
                 changes.append((span.end, -1, span.process))
-        recursive = self.kinds.get(key) in ("RLock", "Condition", "Value", "Array")
+        changes += [(time, -1, "") for time in self._releases.get(key, [])]
+        recursive = kind in ("RLock", "Condition", "Value", "Array")
         holding: Counter[str] = Counter()
         most = 0
         for _time, change, process in sorted(changes):  # a release before an acquire of the same moment
             holding[process] += change
-            most = max(most, len(+holding) if recursive else holding.total())
+            if self.sizes.get(key):
+                holding[""] = max(0, holding[""])  # one release too many makes a permit out of nothing
+            most = max(most, len(+holding) if recursive else (+holding).total())
         return most
 
     def parent(self) -> str:

@@ -61,7 +61,14 @@ def _describe(task: Any) -> dict[str, Any]:
         items = len(chunk)
     elif isinstance(function, partial) and getattr(function.func, "__name__", "") == "_process_chunk":
         function, items = function.args[0], len(args[0])
-    return {"job": job, "function": getattr(function, "__qualname__", repr(function)), "items": items}
+    return {"job": job, "function": _name(function), "items": items}
+
+
+def _name(function: Any) -> str:
+    try:
+        return str(getattr(function, "__qualname__", "") or repr(function))
+    except Exception:  # a learner's repr may need what is not there any more
+        return type(function).__qualname__
 
 
 def work(original: Callable[..., None], trace: Trace, inbox: Any, outbox: Any, *rest: Any) -> None:
@@ -151,7 +158,7 @@ class Pool(pool.Pool):
             return None
 
         def noted(value: Any) -> Any:
-            self._trace.note("callback", getattr(callback, "__qualname__", repr(callback)))
+            self._trace.note("callback", _name(callback))
             return callback(value)
 
         return noted
@@ -190,12 +197,6 @@ class Pool(pool.Pool):
             _in_slices(lambda: not handler.is_alive(), handler.join, None)
         super().join()
 
-    def end(self) -> None:
-        """Terminate, but wait only so long: a worker killed at a bad moment blocks `terminate` for ever."""
-        ending = threading.Thread(target=self.terminate, name="mpdemos-pool", daemon=True)
-        ending.start()
-        ending.join(_POLITE)
-
     @property
     def outstanding(self) -> list[int]:
         """The jobs that lack a result."""
@@ -215,6 +216,13 @@ class Pool(pool.Pool):
     def reader_died(self) -> bool:
         """Whether the parent's thread that receives results is gone: nothing will arrive any more."""
         return not self._result_handler.is_alive()  # type: ignore[attr-defined]
+
+
+def end(pool: Any) -> None:
+    """Terminate, but wait only so long: a worker killed at a bad moment blocks `terminate` for ever."""
+    ending = threading.Thread(target=pool.terminate, name="mpdemos-pool", daemon=True)
+    ending.start()
+    ending.join(_POLITE)
 
 
 class _TracedIterator:
@@ -251,5 +259,5 @@ _traced_iterator: dict[type, type] = {pool.IMapIterator: _Ordered, pool.IMapUnor
 
 def _start_worker(trace: Trace, ctx: Any, *, target: Any, args: Any, **kwargs: Any) -> Any:
     worker = ctx.Process(target=work, args=(target, trace, *args), **kwargs)
-    worker._worker_of = trace.key
+    worker._traced_pool = trace.key
     return worker

@@ -22,89 +22,93 @@ _ORPHANED = 70  # the exit code of a child whose parent died; nobody is left to 
 
 
 class TracedProcess(process.BaseProcess):
-    """What a watched process adds to the process class of its start method."""
+    """What a watched process adds to the process class of its start method.
 
-    _watch: Watch | None = None  # set on the class that a watch hands out; None in a spawned child
-    _recorder: Recorder
-    _plain: type[process.BaseProcess]  # the class that a learner wrote or would have used
-    _method: type[process.BaseProcess]  # the class of the start method
-    _ended_on_purpose = False
-    _worker_of = ""  # the key of the pool that it works for
+    It stands below a learner's class, so that a ``start`` or ``join`` written there calls these. Each name
+    begins with ``_traced``: a learner's class may have any other.
+    """
+
+    _traced_watch: Watch | None = None  # set on the class that a watch hands out; None in a spawned child
+    _traced_recorder: Recorder
+    _traced_plain: type[process.BaseProcess]  # the class that a learner wrote or would have used
+    _traced_method: type[process.BaseProcess]  # the class of the start method
+    _traced_end = ""  # how this process ended it
+    _traced_pool = ""  # the key of the pool that it works for
 
     def start(self) -> None:
-        assert self._watch is not None
-        self._watch._adopt(self)
-        self._watch._start(self, super().start)
+        assert self._traced_watch is not None
+        self._traced_watch._adopt(self)
+        self._traced_watch._start(self, super().start)
 
     def join(self, timeout: float | None = None) -> None:
         if self._popen is None or self._popen.returncode is not None:  # type: ignore[attr-defined]
             super().join(timeout)
         else:
-            self._join(timeout)
-        if self._watch is not None:
-            self._watch._note_exit(self)
+            self._traced_join(timeout)
+        if self._traced_watch is not None:
+            self._traced_watch._note_exit(self)
 
-    def _join(self, timeout: float | None) -> None:
+    def _traced_join(self, timeout: float | None) -> None:
         pid = self.pid
-        self._recorder.waits("", ["join", pid], timeout)
+        self._traced_recorder.waits("", ["join", pid], timeout)
         try:
             super().join(timeout)
         except BaseException:
-            self._recorder.note("gave up", "", ["join", pid])
+            self._traced_recorder.note("gave up", "", ["join", pid])
             raise
         ended = self._popen.returncode is not None  # type: ignore[attr-defined]
-        self._recorder.note("joined" if ended else "gave up", "", ["join", pid])
+        self._traced_recorder.note("joined" if ended else "gave up", "", ["join", pid])
 
     def terminate(self) -> None:
-        self._end("terminates", super().terminate)
+        self._traced_end_by("terminates", super().terminate)
 
     def kill(self) -> None:
-        self._end("kills", super().kill)
+        self._traced_end_by("kills", super().kill)
 
     if hasattr(process.BaseProcess, "interrupt"):  # Python 3.14
 
         def interrupt(self) -> None:
-            self._end("interrupts", super().interrupt)  # type: ignore[misc,unused-ignore]
+            self._traced_end_by("interrupts", super().interrupt)  # type: ignore[misc,unused-ignore]
 
-    def _end(self, action: str, end: Callable[[], None]) -> None:
+    def _traced_end_by(self, action: str, end: Callable[[], None]) -> None:
         popen: Any = self._popen  # type: ignore[attr-defined]
         # An executor that breaks terminates all its workers, the one that had died before too. (A fork
         # server's sentinel is ready only until the exit code was read from it.)
         runs = popen is not None and popen.returncode is None and not connection.wait([self.sentinel], 0)
-        if runs and not self._ended_on_purpose:
-            self._ended_on_purpose = True
-            self._recorder.note(action, "", {"pid": self.pid})
+        if runs and not self._traced_end:
+            self._traced_end = action
+            self._traced_recorder.note(action, "", {"pid": self.pid})
         if runs or popen is None:  # by now another process may have the pid of one that a fork server reaped
             end()
 
-    def end(self) -> None:
+    def _traced_clean_up(self) -> None:
         """Kill it because the block is over."""
-        self._end("cleans up", super().kill)
+        self._traced_end_by("cleans up", super().kill)
 
     def is_alive(self) -> bool:
         alive = super().is_alive()
-        if not alive and self._watch is not None:
-            self._watch._note_exit(self)
+        if not alive and self._traced_watch is not None:
+            self._traced_watch._note_exit(self)
         return alive
 
     def close(self) -> None:
-        if self._watch is not None:
-            self._watch._note_exit(self)
+        if self._traced_watch is not None:
+            self._traced_watch._note_exit(self)
         super().close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle in two layers, so that a child which cannot unpickle its work can still say so."""
         reduced: Any = super().__reduce_ex__(2)
         make, args, *rest = reduced
-        if "_handed_out" in vars(type(self)):  # made for one watch: a child knows only what it is made of
-            make, args = _new, (self._plain, self._method)
+        if "_traced_by_one" in vars(type(self)):  # made for one watch: a child knows only what it is made of
+            make, args = _new, (self._traced_plain, self._traced_method)
         inner = reduction.ForkingPickler.dumps(_Reduced((make, args, *rest)))
-        return _unpickle, (self._recorder, self.name, bytes(inner))
+        return _unpickle, (self._traced_recorder, self.name, bytes(inner))
 
     def _bootstrap(self, parent_sentinel: Any = None) -> int:
-        self._recorder.open(self.name)
+        self._traced_recorder.open(self.name)
         _die_with_parent(parent_sentinel)
-        self.run = _noting_failure(self.run, self._recorder)  # type: ignore[method-assign]
+        self.run = _noting_failure(self.run, self._traced_recorder)  # type: ignore[method-assign]
         exitcode: int = super()._bootstrap(parent_sentinel)  # type: ignore[misc]
         return exitcode
 
@@ -138,7 +142,9 @@ def note_failure(recorder: Recorder, error: BaseException) -> None:
     where = error.__traceback__
     while where is not None and where.tb_next is not None and _is_machinery(where):
         where = where.tb_next
-    last = traceback.format_exception_only(error)[-1].strip()
+    summary = traceback.TracebackException.from_exception(error)
+    summary.__notes__ = None  # they stand behind the line that says what it is
+    last = list(summary.format_exception_only())[-1].strip()
     told = "".join(traceback.format_exception(error.with_traceback(where)))
     recorder.note("failed", "", {"error": last[:_MOST_TOLD], "traceback": told[-_MOST_TOLD:]})
 
@@ -152,15 +158,16 @@ def _is_machinery(where: TracebackType) -> bool:
 
 def traced_class(plain: type[process.BaseProcess], method: type[process.BaseProcess]) -> type[TracedProcess]:
     """``plain`` as a traced class that starts by ``method``, the process class of a start method."""
-    bases = (TracedProcess, plain) if issubclass(plain, method) else (TracedProcess, method, plain)
-    body = {"_plain": plain, "_method": method, "__module__": plain.__module__, "__doc__": plain.__doc__}
+    bases = (plain, TracedProcess) if issubclass(plain, method) else (method, plain, TracedProcess)
+    body: dict[str, Any] = {"_traced_plain": plain, "_traced_method": method}
+    body |= {"__module__": plain.__module__, "__doc__": plain.__doc__}
     return cast(type[TracedProcess], type(plain.__name__, bases, body))
 
 
 def own_class(plain: type[process.BaseProcess], watch: Watch) -> type[TracedProcess]:
     """``plain`` traced, and bound to one watch: what ``mp.Process`` and ``mp.watched(Class)`` are."""
     base = traced_class(plain, watch._method)
-    body = {"_watch": watch, "_recorder": watch._recorder, "_handed_out": True}
+    body = {"_traced_watch": watch, "_traced_recorder": watch._recorder, "_traced_by_one": True}
     body |= {"__module__": plain.__module__, "__doc__": plain.__doc__}
     return cast(type[TracedProcess], type(plain.__name__, (base,), body))
 
@@ -188,7 +195,7 @@ def _unpickle(recorder: Recorder, name: str, inner: bytes) -> Any:
     except BaseException as error:
         note_failure(recorder, error)
         raise
-    made._recorder = recorder
+    made._traced_recorder = recorder
     return made
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -58,6 +60,7 @@ class Recorder:
         self.in_wait = False
         self.receives: Any = None  # the connection that the main thread reads, or is about to
         self._threads = {thread.ident for thread in threading.enumerate()}
+        self._before: weakref.WeakSet[Any] = weakref.WeakSet(process._children)  # type: ignore[attr-defined]
 
     @property
     def path(self) -> str:
@@ -159,8 +162,17 @@ class Recorder:
     def waits(self, resource: str, what: Any, timeout: float | None) -> None:
         """Note a wait. One that may end by itself "waits for now": by a timeout, or somebody unwatched."""
         alone = timeout is None and not self.has_other_threads()
-        alone = alone and (os.getpid() == self.owner or not process._children)  # type: ignore[attr-defined]
+        alone = alone and not self._has_unseen_children()
+        alone = alone and (os.getpid() == self.owner or not seconds_to_the_alarm())
         self.note("waits" if alone else "waits for now", resource, what)
+
+    def _has_unseen_children(self) -> bool:
+        """Whether this process has started another one that the watch does not watch."""
+        children = list(process._children)  # type: ignore[attr-defined]
+        if os.getpid() != self.owner:
+            return bool(children)
+        known = [c in self._before or getattr(c, "_traced_recorder", None) is self for c in children]
+        return not all(known)
 
     def has_other_threads(self) -> bool:
         """Whether the program has started a thread in the block that may do something for the others."""
@@ -169,6 +181,13 @@ class Recorder:
     def _is_new(self, thread: threading.Thread) -> bool:
         """Whether a thread was started in the block, and by the program."""
         return thread.ident not in self._threads and not thread.name.startswith(_OUR_THREADS)
+
+
+def seconds_to_the_alarm() -> float:
+    """When the timer of this process goes off, by `signal.alarm` or `setitimer`; 0 if it has none."""
+    if sys.platform == "win32":
+        return 0.0
+    return signal.getitimer(signal.ITIMER_REAL)[0]
 
 
 _encode = json.JSONEncoder(default=int).encode  # int makes JSON of a number of NumPy

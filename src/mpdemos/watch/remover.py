@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from multiprocessing import util
-from typing import TYPE_CHECKING
+from multiprocessing import process, util
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
@@ -73,10 +73,20 @@ def remove_at_the_end(folder: str) -> None:
         OSError: if the remover cannot be started.
     """
     if not (_removers and _tell(_removers[-1], folder)):
-        library = util.get_temp_dir()  # which a kernel that is killed would leave, too
+        library = _own_folder_of_the_library()
         _removers.append(_start())
-        _tell(_removers[-1], library, *_folders, folder)
+        _tell(_removers[-1], *library, *_folders, folder)
     _folders.append(folder)
+
+
+def _own_folder_of_the_library() -> list[str]:
+    """The library's temporary folder, which a kernel that is killed would leave, too.
+
+    A child has that of its parent: it is the parent's to remove.
+    """
+    config: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
+    inherited = process.parent_process() is not None and config.get("tempdir") is not None
+    return [] if inherited else [util.get_temp_dir()]
 
 
 def unlink_at_the_end(semaphore: str) -> None:

@@ -253,8 +253,8 @@ holder = Question(
         ),
         "c": (
             "no, it stays held",
-            "Its holder is gone, and no lock notices that. Others may release it by hand; what it guards may be "
-            "half done.",
+            "Its holder is gone, and no lock notices that. Others may release it by hand; what it guards may "
+            "be half done.",
         ),
     },
     right="c",

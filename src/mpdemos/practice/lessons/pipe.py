@@ -66,7 +66,8 @@ def hear(trial: Trial) -> None:
     )
     trial.require(
         any(event.action == "end of file" for event in mp.events),
-        "You stopped before recv said so. Let recv itself tell you, by EOFError, that nobody can send any more.",
+        "You stopped before recv said so. Let recv itself tell you, by EOFError, that nobody can send any "
+        "more.",
     )
 
 

@@ -215,8 +215,8 @@ def _pairs(trial: Trial, at_rest: float) -> tuple[Watch, Any]:
                 )
             trial.require(
                 not _waited_too_late(mp),
-                "The pool had ended before you waited for a result: the end of a Pool's `with` block ends its "
-                "workers at once, done or not. Wait for the results inside.",
+                "The pool had ended before you waited for a result: the end of a Pool's `with` block ends "
+                "its workers at once, done or not. Wait for the results inside.",
             )
             ran = any(event.action == "runs" for event in mp.events)
             waited = time.monotonic() - began > timeout
@@ -240,7 +240,9 @@ def _waited_too_late(mp: Watch) -> bool:
 
 
 def _ends_or_waits(event: Any) -> bool:
-    return bool(event.action == "terminates" or (event.detail == "result" and event.action.startswith("waits")))
+    return bool(
+        event.action == "terminates" or (event.detail == "result" and event.action.startswith("waits"))
+    )
 
 
 def _price(item: str) -> int | None:

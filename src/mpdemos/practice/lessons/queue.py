@@ -208,6 +208,7 @@ def _until_two_rest(mp: Watch) -> None:
         "`for number in enumerate(items): todo.put(number)`; serve puts (number, work(item)); "
         "`dict(done.get() for _ in items)` knows every result by its number.",
     ),
+    limit=20,
 )
 def map_in_order(trial: Trial) -> None:
     """Two processes; the first item is done after others, and the results are larger than a pipe."""

@@ -144,6 +144,7 @@ class Server:
         "`with places:` gives the place back, also on the way out of an error.",
         'Inside `with places:` try to get the text; `except OSError` makes it "failed". Then write it.',
     ),
+    limit=20,
 )
 def download(trial: Trial) -> None:
     """First two come too early and their pages fail, then three come: who kept a place keeps others out."""

@@ -140,7 +140,7 @@ _TEXTS = [
     ["tea"] + ["soup"] * 20 + ["tea", "rice", "cake"],
     ["tea", "rice", "rice", "cake", "tea", "soup"] * 4,
 ]
-_WRITES = {"__setitem__", "__delitem__", "update", "clear"}  # setdefault and pop tell what was there: they read
+_WRITES = {"__setitem__", "__delitem__", "update", "clear"}  # setdefault and pop tell what was there
 
 
 class _Proxy(DictProxy):  # type: ignore[type-arg]
@@ -172,7 +172,7 @@ def count_words(trial: Trial) -> None:
     with trial.watch() as mp, mp.Manager() as manager:
         lock = mp.Lock()
         mp.label(lock=lock)
-        counts = manager.dict()
+        counts: Any = manager.dict()
         counts.__class__ = _Proxy
         counts.temptation = Tempting(mp, lock)
         together(mp, trial.answer, [(words, counts, lock) for words in _TEXTS], "counter")
@@ -446,7 +446,10 @@ seen = Question(
     "The child waits, and will add 1 to the first byte. It has been started when you write 41 there. What do "
     "you read in the end?",
     {
-        "a": ("1: the child has a copy from before", "A copy it would have of an argument. This is one memory."),
+        "a": (
+            "1: the child has a copy from before",
+            "A copy it would have of an argument. This is one memory.",
+        ),
         "b": ("41: nothing came back", "Nothing has to come back: the child wrote where you read."),
         "c": ("42", "It sees what you write, and you see what it writes, at once."),
     },
