@@ -703,6 +703,22 @@ def test_an_orphan_takes_its_own_children_along(tmp_path, method):
         wait_until(lambda: not run.processes(), SAFETY)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_end_of_the_block_takes_the_childrens_children_along(tmp_path, method):
+    with running(script(tmp_path, FAMILY.replace("child.join()", "1 / 0")), method) as run:
+        assert run.wait() == 1
+        wait_until(lambda: not run.processes(), SAFETY)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_child_that_watches_and_is_ended_leaves_no_folder(tmp_path, method):
+    text = FAMILY.replace("child.join()", "1 / 0").replace("sleep_with_child", "watch_and_sleep")
+    with running(script(tmp_path, text), method) as run:
+        assert run.wait() == 1
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert run.folders() == []
+
+
 @posix_only
 def test_without_a_watch_orphans_would_stay(tmp_path):
     """The tests above can fail: this is what the plain library does."""

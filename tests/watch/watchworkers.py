@@ -138,6 +138,13 @@ class Model:
         return x + 1
 
 
+def watch_and_sleep(started):
+    from mpdemos import watch
+
+    with watch():
+        sleep_in(started)
+
+
 def give_up(number, frame):
     raise TimeoutError("it took more than 2 seconds")
 

@@ -295,9 +295,13 @@ class Watch(context.BaseContext):
         self._end_pools()
         for _ in range(3):  # a pool that takes long to end may have replaced a worker meanwhile
             children = list(self._children)
+            theirs = _started_by([child for child in children if _alive(child)])
             for child in children:
                 if _alive(child):
                     child._traced_clean_up()
+            for orphan in theirs:  # they would live on, and nobody knows of them
+                with contextlib.suppress(Exception):
+                    orphan.kill()
             for child in children:
                 connection.wait([child.sentinel], _GOODBYE)  # on Windows join() may return before its end
                 TracedProcess.join(child, _GOODBYE)
@@ -754,6 +758,23 @@ def _has_something(end: connection._ConnectionBase) -> bool:
         return bool(connection.wait([end], 0))
     except OSError:  # the end of file, on Windows; or it is being closed
         return True
+
+
+def _started_by(children: list[TracedProcess]) -> list[Any]:
+    """The processes that these have started themselves, and so on."""
+    if not children:
+        return []
+    found, pids = [], {child.pid for child in children}
+    with contextlib.suppress(Exception):  # there may be no file descriptor to look or to import with
+        import psutil
+
+        from .remover import LABEL
+
+        for process in psutil.Process().children(recursive=True):  # a parent stands before its children
+            if process.ppid() in pids and LABEL not in process.cmdline():
+                pids.add(process.pid)
+                found.append(process)
+    return found
 
 
 def _runs_unseen(child: process.BaseProcess) -> bool:
