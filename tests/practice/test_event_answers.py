@@ -27,9 +27,9 @@ WRONG = {
         "a patience of its own": (
             """
 def greet(door, patience, answers):
-    answers.put("good morning" if door.wait(timeout=1) else "closed")
+    answers.put("good morning" if door.wait(timeout=0.5) else "closed")
 """,
-            "would wait for 1 seconds",
+            "would wait for 0.5 seconds",
         ),
         "waits for ever": (
             """

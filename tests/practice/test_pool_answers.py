@@ -468,6 +468,23 @@ def solution_with(old, new):
 
 RIGHT = {
     "pool-2": {
+        "asks who is ready, and gets the results when the pool has ended": """
+import time
+def try_all(mp, function, items, timeout):
+    with mp.Pool(2) as pool:
+        tasks = [pool.apply_async(function, (item,)) for item in items]
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and not all(task.ready() for task in tasks):
+            time.sleep(0.01)
+        ready = [task.ready() for task in tasks]
+    pairs = []
+    for task, done in zip(tasks, ready):
+        try:
+            pairs.append(("ok", task.get()) if done else ("late", None))
+        except Exception as error:
+            pairs.append(("error", error))
+    return pairs
+""",
         "a busy machine brings no worker at first": """
 import time
 seconds = [60]

@@ -6,13 +6,13 @@ WRONG = {
         "waits longer than that": (
             """
 def knock(places, answers):
-    if places.acquire(timeout=1):
+    if places.acquire(timeout=0.5):
         answers.put("in")
         places.release()
     else:
         answers.put("full")
 """,
-            "would wait for 1 seconds",
+            "would wait for 0.5 seconds",
         ),
         "waits for ever": (
             """

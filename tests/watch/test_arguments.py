@@ -258,6 +258,7 @@ def test_a_watched_class_keeps_name_and_signature():
     with watch() as mp:
         watched = mp.watched(watchworkers.Clock)
         assert mp.watched(watchworkers.Clock) is watched
+        assert mp.watched(multiprocessing.process.BaseProcess)(name="plain").name == "plain"
     assert issubclass(watched, watchworkers.Clock)
     assert watched.__name__ == "Clock"
     assert inspect.signature(watched) == inspect.signature(watchworkers.Clock)
@@ -285,6 +286,25 @@ def test_a_watched_class_may_have_names_and_ways_of_its_own(method):
     with pytest.raises(KeyError, match="mine"), watch(method) as mp:
         mp.watched(watchworkers.Headstrong)(mp.Event()).start()
         raise KeyError("mine")
+
+
+def test_a_watched_class_may_call_the_librarys_methods_by_name(method):
+    with watch(method) as mp:
+        server = mp.watched(watchworkers.Explicit)(mp.Event())
+        server.start()
+        server.terminate()
+        server.join()
+    assert "server was ended by MainProcess." in mp.explain()
+    with pytest.raises(ChildFailed, match="ValueError: no ink left"), watch(method) as mp:
+        gate = mp.Event()
+        server = mp.watched(watchworkers.Explicit)(gate)
+        server.start()
+        gate.set()
+        server.join()
+        server.close()
+    with pytest.raises(KeyError), watch(method) as mp:
+        mp.watched(watchworkers.Explicit)(mp.Event()).start()
+        raise KeyError
 
 
 def test_a_child_whose_start_waits_is_known_meanwhile(method):

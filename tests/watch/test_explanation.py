@@ -333,6 +333,16 @@ def test_a_lock_that_another_thread_holds_is_no_deadlock():
     assert told.endswith("MainProcess waits for Lock-1, held by one of its own threads.")
 
 
+def test_a_lock_that_another_thread_held_before_is_its_own():
+    story = Story()
+    story.make("Lock-1", "Lock", 1)
+    story.note("MainProcess", "acquired", "Lock-1", thread="helper")
+    story.note("MainProcess", "released", "Lock-1", thread="helper")
+    story.note("MainProcess", "acquired", "Lock-1")
+    story.note("MainProcess", "waits", "Lock-1", "acquire")
+    assert "which it holds itself: a deadlock with itself" in stuck(story.history(), 1)
+
+
 def test_a_lock_that_another_process_may_release_is_no_deadlock():
     story = Story()
     story.meet("p")

@@ -47,10 +47,12 @@ def test_who_was_asked_to_end_and_failed_afterwards_failed():
 
 
 @posix_only
-def test_who_exits_when_asked_to_end_has_not_failed():
+@pytest.mark.parametrize("how", ["exit", "unwind"])
+def test_who_obeys_when_asked_to_end_has_not_failed(how):
     with watch() as mp:
         ready = mp.Event()
-        child = mp.Process(target=watchworkers.exit_when_asked_to_end, args=(ready,), name="child")
+        target = getattr(watchworkers, f"{how}_when_asked_to_end")
+        child = mp.Process(target=target, args=(ready,), name="child")
         child.start()
         ready.wait()
         child.terminate()

@@ -148,7 +148,7 @@ def deaf(monkeypatch, owner, name):
     def deaf_call(*args):
         if threading.current_thread() is not threading.main_thread():
             return call(*args)
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGURG})
         try:
             return call(*args)
         finally:
@@ -269,6 +269,23 @@ def test_the_limit_ends_a_block_that_has_its_own_way_with_ctrl_c(handler):
     try:
         assert "MainProcess waits for Event-1 to be set" in stuck(block)
         assert signal.getsignal(signal.SIGURG) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+@posix_only
+def test_the_limit_of_an_outer_block_passes_an_own_handler_by():
+    calls, former = [], signal.getsignal(signal.SIGINT)
+
+    def block(mp):
+        signal.signal(signal.SIGINT, lambda *_: calls.append("called"))
+        with watch(limit=None) as inner:
+            expire_when(mp, lambda: inner._recorder.in_wait)
+            inner.Event().wait()
+
+    try:
+        stuck(block)
+        assert calls == []
     finally:
         signal.signal(signal.SIGINT, former)
 

@@ -704,10 +704,40 @@ def test_an_orphan_takes_its_own_children_along(tmp_path, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_end_of_the_block_takes_the_childrens_children_along(tmp_path, method):
-    with running(script(tmp_path, FAMILY.replace("child.join()", "1 / 0")), method) as run:
+@pytest.mark.parametrize("family", ["sleep_with_child", "sleep_with_zombie_and_child"])
+def test_the_end_of_the_block_takes_the_childrens_children_along(tmp_path, method, family):
+    text = FAMILY.replace("child.join()", "1 / 0").replace("sleep_with_child", family)
+    with running(script(tmp_path, text), method) as run:
         assert run.wait() == 1
         wait_until(lambda: not run.processes(), SAFETY)
+
+
+SHARES = """
+import subprocess, sys, watchworkers
+from multiprocessing import resource_tracker, shared_memory
+from mpdemos import watch
+
+def share(started, name):
+    resource_tracker._resource_tracker._fd = None  # as of a program that it has started
+    memory = shared_memory.SharedMemory(name, create=True, size=100)
+    watchworkers.sleep_in(started)
+
+if __name__ == "__main__":
+    with watch("fork") as mp:
+        started = mp.Event()
+        mp.Process(target=share, args=(started, sys.argv[1])).start()
+        started.wait()
+        1 / 0
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir(SHARED), reason="looks into the folder of shared memory")
+def test_who_cleans_up_after_a_child_is_not_ended(tmp_path):
+    name = f"mpdemos-test-{os.getpid()}"
+    with running(script(tmp_path, SHARES), name) as run:
+        assert run.wait() == 1
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert not os.path.exists(os.path.join(SHARED, name))
 
 
 @pytest.mark.parametrize("method", METHODS)

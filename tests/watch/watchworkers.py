@@ -3,11 +3,14 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
 from multiprocessing import Process, connection, util
+
+import psutil
 
 
 def nothing(*args):
@@ -125,6 +128,27 @@ class Headstrong(Process):
         raise RuntimeError("nobody kills it")
 
 
+class Explicit(Process):
+    """A process class whose methods call those of the library by name."""
+
+    def __init__(self, gate):
+        super().__init__(name="server")
+        self.gate = gate
+
+    def start(self):
+        Process.start(self)
+
+    def run(self):
+        self.gate.wait()
+        raise ValueError("no ink left")
+
+    def terminate(self):
+        Process.terminate(self)
+
+    def close(self):
+        Process.close(self)
+
+
 class Model:
     """What shall not be asked for its repr in another process."""
 
@@ -136,6 +160,15 @@ class Model:
 
     def predict(self, x):
         return x + 1
+
+
+def sleep_with_zombie_and_child(started):
+    """Neither was started by multiprocessing."""
+    subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.DEVNULL)
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], stdin=subprocess.DEVNULL)
+    while psutil.Process().children()[0].status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    sleep_in(started)
 
 
 def watch_and_sleep(started):
@@ -161,6 +194,20 @@ def fail_when_asked_to_end(ready, gate):
     ready.set()
     gate.wait()
     raise ValueError("a real bug")
+
+
+class AskedToEnd(Exception):
+    pass
+
+
+def _unwind(number, frame):
+    raise AskedToEnd
+
+
+def unwind_when_asked_to_end(ready):
+    signal.signal(signal.SIGTERM, _unwind)
+    ready.set()
+    sleep_for_ever()
 
 
 def exit_when_asked_to_end(ready):

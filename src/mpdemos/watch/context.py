@@ -21,7 +21,7 @@ from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import NO_GUARD, ChildFailed, Failure, Stuck, failed_by_itself, not_within, what_to_do
+from .errors import NO_GUARD, ChildFailed, Failure, Stuck, not_within, what_to_do
 from .process import TracedProcess, own_class
 from .record import Recorder, read, seconds_to_the_alarm
 
@@ -292,21 +292,21 @@ class Watch(context.BaseContext):
             wait_for_any([child.sentinel for child in self._children], _DYING)
 
     def _end_children(self) -> None:
+        orphans = _started_by([child for child in self._children if _alive(child)])
         self._end_pools()
         for _ in range(3):  # a pool that takes long to end may have replaced a worker meanwhile
             children = list(self._children)
-            theirs = _started_by([child for child in children if _alive(child)])
             for child in children:
                 if _alive(child):
                     child._traced_clean_up()
-            for orphan in theirs:  # they would live on, and nobody knows of them
-                with contextlib.suppress(Exception):
-                    orphan.kill()
             for child in children:
                 connection.wait([child.sentinel], _GOODBYE)  # on Windows join() may return before its end
                 TracedProcess.join(child, _GOODBYE)
                 _settle(child)
                 self._note_exit(child)
+        for orphan in orphans:  # nobody else knows of them
+            with contextlib.suppress(Exception):
+                orphan.kill()
 
     def _end_running(self) -> None:
         """Kill the children that run, without reaping them: the thread of the block may be joining one."""
@@ -434,10 +434,17 @@ class Watch(context.BaseContext):
                 except BaseException as error:
                     _let_go(error)
                     raise
-            self._children.append(child)
-            detail = {"pid": child.pid, "name": child.name, "worker_of": child._traced_pool}
-            self._recorder.note("starts", "", detail)
-            self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
+            self._know(child)
+
+    def _know(self, child: TracedProcess) -> None:
+        """Note a child that was started, once."""
+        if child._traced_known or child._popen is None or os.getpid() != self._owner:  # type: ignore[attr-defined]
+            return
+        child._traced_known = True
+        self._children.append(child)
+        detail = {"pid": child.pid, "name": child.name, "worker_of": child._traced_pool}
+        self._recorder.note("starts", "", detail)
+        self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
 
     def _only_our_thread(self) -> bool:
         return self._name == "fork" and threading.active_count() == 2
@@ -457,11 +464,14 @@ class Watch(context.BaseContext):
         self._somebody_ended = True
         code = child.exitcode
         self._recorder.note("reaps", "", {"pid": child.pid, "exitcode": code})
-        if code == 0 or (child._traced_end and code != 1):
-            return
-        failure = self._failure(child, code)
-        if not child._traced_end or (failure.traceback and failed_by_itself(failure.error)):
-            self._failures.append(failure)
+        asked = child._traced_end and (code != 1 or not self._failed_unasked(child))
+        if code != 0 and not asked:
+            self._failures.append(self._failure(child, code))
+
+    def _failed_unasked(self, child: TracedProcess) -> bool:
+        """Whether a process that was asked to end, and did not, failed later."""
+        actions = {record.action for record in read(self._folder, child.pid)[0]}
+        return "failed" in actions and "obeys" not in actions
 
     def _failure(self, child: TracedProcess, code: int | None) -> Failure:
         records, torn = read(self._folder, child.pid)
@@ -761,19 +771,21 @@ def _has_something(end: connection._ConnectionBase) -> bool:
 
 
 def _started_by(children: list[TracedProcess]) -> list[Any]:
-    """The processes that these have started themselves, and so on."""
-    if not children:
-        return []
-    found, pids = [], {child.pid for child in children}
+    """The processes that these have started, and so on, but for those that clean up after them and then end."""
+    found, pids = list[Any](), {child.pid for child in children}
     with contextlib.suppress(Exception):  # there may be no file descriptor to look or to import with
-        import psutil
+        if children:
+            import psutil
 
-        from .remover import LABEL
+            from .remover import LABEL
 
-        for process in psutil.Process().children(recursive=True):  # a parent stands before its children
-            if process.ppid() in pids and LABEL not in process.cmdline():
-                pids.add(process.pid)
-                found.append(process)
+            for process in psutil.Process().children(recursive=True):  # a parent stands before its children
+                with contextlib.suppress(psutil.Error):  # one has just ended, or is a zombie
+                    if process.ppid() in pids:
+                        pids.add(process.pid)
+                        command = " ".join(process.cmdline())
+                        if LABEL not in command and "resource_tracker" not in command:
+                            found.append(process)
     return found
 
 

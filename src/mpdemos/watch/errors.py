@@ -37,11 +37,6 @@ It died before it could run anything; what it printed is in the terminal. The co
 no `if __name__ == "__main__":` around the lines that start processes."""
 
 
-def failed_by_itself(error: str) -> bool:
-    """Whether this error line of a process that was asked to end is not the answer to that."""
-    return error != "" and not error.startswith("KeyboardInterrupt")  # which `interrupt` raises
-
-
 def how_it_ended(exitcode: int | None) -> str:
     """An exit code in words, as the documentation of `multiprocessing.Process.exitcode` defines it."""
     if exitcode is None:

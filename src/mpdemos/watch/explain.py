@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from .errors import failed_by_itself, how_it_ended, not_within
+from .errors import how_it_ended, not_within
 from .history import History, Life, natural
 
 _HELD = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Value", "Array")
@@ -68,7 +68,7 @@ def _how_they_ended(history: History) -> list[str]:
     children = _children(history)
     sentences = []
     for life in children:
-        if life.ended_by and not (life.exitcode == 1 and failed_by_itself(life.error)):
+        if life.ended_by and (life.exitcode != 1 or life.obeys or not life.error):
             if not life.worker_of:  # a pool ends its workers when it is done
                 sentences.append(f"{life.name} was ended by {life.ended_by}.")
         elif life.exitcode:
@@ -392,7 +392,7 @@ class _Waits:
         if not holders:
             return ""
         if list(processes) == holders:
-            own = self.history.threads[holders[0], key] == {self.history.lives[holders[0]].thread}
+            own = self.history.threads[holders[0], key] <= {self.history.lives[holders[0]].thread}
             return ", which it holds itself" if own else ", held by one of its own threads"
         return ", held by " + listed(
             sorted((_with_fate(self.history.lives[p]) for p in holders), key=natural)

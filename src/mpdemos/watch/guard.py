@@ -20,6 +20,12 @@ _HOLD = 1.5  # seconds that the start of a child may hold back a signal
 _AGAIN = 1.0  # seconds between two attempts to get the main thread out of whatever blocks it
 # Windows waits for 63 things at a time; since Python 3.13 the library asks in portions.
 _MOST_AT_ONCE = 60 if sys.platform == "win32" and sys.version_info < (3, 13) else sys.maxsize
+# What the guard interrupts the main thread with. A program may ignore SIGINT, or handle it itself; it never
+# notices SIGURG.
+if sys.platform == "win32":
+    _OURS = signal.SIGINT  # nothing else ends a wait there
+else:
+    _OURS = signal.SIGURG
 _PAUSE = 0.02  # seconds between two looks at all portions
 
 
@@ -107,7 +113,7 @@ class Guard:
             handler.starting = 0
             if handler.held_until:
                 handler.held_until = 0.0
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(handler.held)
 
     def leave(self) -> None:
         """The block is being left: interrupt nobody from now on."""
@@ -116,7 +122,7 @@ class Guard:
     @property
     def asked_to_stop(self) -> bool:
         """Whether a SIGINT came while the block was being left."""
-        return self._handler is not None and self._handler.deferred
+        return self._handler is not None and self._handler.deferred != 0
 
     def stop(self) -> None:
         """End the thread."""
@@ -183,20 +189,18 @@ class Guard:
         if sys.platform == "win32":
             signal.raise_signal(signal.SIGINT)  # also sets the event that SemLock.acquire waits on
         else:
-            current: object = signal.getsignal(signal.SIGINT)
-            ours = isinstance(current, _Handler)  # or the program ignores it, or handles it itself
-            signal.pthread_kill(self._handler.thread, signal.SIGINT if ours else signal.SIGURG)
+            signal.pthread_kill(self._handler.thread, _OURS)
 
 
 class _Handler:
-    """Handles SIGINT: the guard's own becomes `Interrupted`, any other does what it did before.
+    """Handles SIGINT and the guard's own signal: that becomes `Interrupted`, SIGINT does what it did before.
 
     While the block is being left both wait: leaving must not be cut short, or a child would be left.
     """
 
     def __init__(self, guard: Guard) -> None:
         self.armed = False
-        self.deferred = False
+        self.deferred = self.held = 0  # the signal that waits until the block is left, or a child is started
         self.starting = 0  # the process that is just starting a child; a forked child is another one
         self.held_until = 0.0
         self.thread = threading.get_ident()
@@ -204,12 +208,11 @@ class _Handler:
         self._calls = self._calls_seen = 0
         self._overdue = math.inf
         self._arrivals = _Arrivals()
-        self._former_urgent: Any = None
+        self._former: dict[int, Any] = {}  # the handler of each signal
 
     def install(self) -> None:
-        self._former: Any = signal.signal(signal.SIGINT, self)
-        if sys.platform != "win32":
-            self._former_urgent = signal.signal(signal.SIGURG, self._if_armed)
+        for number in {signal.SIGINT, _OURS}:
+            self._former[number] = signal.signal(number, self)
         self._arrivals.install()
 
     def look(self) -> None:
@@ -236,7 +239,7 @@ class _Handler:
         self._calls += 1
         leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
         if self.starting == os.getpid() and not self.held_until:
-            self.held_until = time.monotonic() + _HOLD
+            self.held_until, self.held = time.monotonic() + _HOLD, number
         elif self.starting == os.getpid() and time.monotonic() < self.held_until:
             pass
         elif self.armed:
@@ -244,32 +247,25 @@ class _Handler:
             if not leaving:
                 raise Interrupted
         elif leaving:
-            self.deferred = True
+            self.deferred = number
         else:
             self._do_as_before(number, frame)
 
-    def _if_armed(self, number: int, frame: Any) -> None:
-        """The guard's other signal: nobody else sends it, and who does not handle it never notices."""
-        if self.armed:
-            self(number, frame)
-        elif callable(self._former_urgent):
-            self._former_urgent(number, frame)
-
     def _do_as_before(self, number: int, frame: Any) -> None:
-        if callable(self._former):
-            self._former(number, frame)
-        elif self._former != signal.SIG_IGN:
+        former = self._former[number]
+        if callable(former):
+            former(number, frame)
+        elif number == signal.SIGINT and former != signal.SIG_IGN:
             signal.default_int_handler(number, frame)
 
     def restore(self) -> None:
-        current: object = signal.getsignal(signal.SIGINT)
-        if current is self:
-            signal.signal(signal.SIGINT, self._former)
-        if sys.platform != "win32" and signal.getsignal(signal.SIGURG) == self._if_armed:
-            signal.signal(signal.SIGURG, self._former_urgent)
+        for number, former in self._former.items():
+            current: object = signal.getsignal(number)
+            if current is self:
+                signal.signal(number, former)
         self._arrivals.close()
         if self.deferred:
-            self._do_as_before(signal.SIGINT, None)
+            self._do_as_before(self.deferred, None)
 
 
 class _Arrivals:

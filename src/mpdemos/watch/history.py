@@ -65,6 +65,7 @@ class Life:
     error: str = ""
     exits: bool = False
     returned: bool = False
+    obeys: bool = False  # it failed because it was asked to end
     ended_by: str = ""
     clean: bool = False
     lost: int = 0
@@ -118,7 +119,7 @@ class History:
         self.messages: list[Message] = []
         self.counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
         self.for_ever: set[str] = set()  # who waits, and can only be woken by another process
-        self.threads: dict[tuple[str, str], set[str]] = defaultdict(set)  # of a process, that acquired it
+        self.threads: dict[tuple[str, str], set[str]] = defaultdict(set)  # of a process, that hold it
         self.errors: dict[str, list[str]] = defaultdict(list)
         self._by_pid: dict[int, str] = {}
         self._last_release: dict[tuple[str, str], Span] = {}  # what a refused release would have ended
@@ -213,6 +214,9 @@ class History:
     def _on_failed(self, record: Record) -> None:
         self.lives[record.process].error = record.detail["error"]
 
+    def _on_obeys(self, record: Record) -> None:
+        self.lives[record.process].obeys = True
+
     def _on_exits(self, record: Record) -> None:
         self.lives[record.process].exits = True
 
@@ -261,6 +265,8 @@ class History:
             span = Span(holder, "hold", record.resource, "", held.pop(), record.time)
             self._last_release[record.process, record.resource] = span
             self.spans.append(span)
+            if not held:
+                self.threads.pop((holder, record.resource), None)
         else:
             self._releases[record.resource].append(record.time)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -24,14 +25,16 @@ _ORPHANED = 70  # the exit code of a child whose parent died; nobody is left to 
 class TracedProcess(process.BaseProcess):
     """What a watched process adds to the process class of its start method.
 
-    It stands below a learner's class, so that a ``start`` or ``join`` written there calls these. Each name
-    begins with ``_traced``: a learner's class may have any other.
+    It stands below a learner's class, so that a ``start`` or ``join`` written there calls these; for one that
+    calls those of `multiprocessing.Process` by name see `_Outermost`. Each name begins with ``_traced``: a
+    learner's class may have any other.
     """
 
     _traced_watch: Watch | None = None  # set on the class that a watch hands out; None in a spawned child
     _traced_recorder: Recorder
     _traced_plain: type[process.BaseProcess]  # the class that a learner wrote or would have used
     _traced_method: type[process.BaseProcess]  # the class of the start method
+    _traced_known = False  # to the watch, since it was started
     _traced_end = ""  # how this process ended it
     _traced_pool = ""  # the key of the pool that it works for
 
@@ -113,6 +116,33 @@ class TracedProcess(process.BaseProcess):
         return exitcode
 
 
+class _Outermost(process.BaseProcess):
+    """Stands above a learner's class, whose methods may call those of `multiprocessing.Process` by name."""
+
+    def start(self) -> Any:
+        started: Any = super().start()  # type: ignore[func-returns-value]
+        self._traced_watch._know(self)  # type: ignore[attr-defined]
+        return started
+
+    def terminate(self) -> Any:
+        self._traced_end_by("terminates", lambda: None)  # type: ignore[attr-defined]
+        return super().terminate()  # type: ignore[func-returns-value]
+
+    def kill(self) -> Any:
+        self._traced_end_by("kills", lambda: None)  # type: ignore[attr-defined]
+        return super().kill()  # type: ignore[func-returns-value]
+
+    if hasattr(process.BaseProcess, "interrupt"):  # Python 3.14
+
+        def interrupt(self) -> Any:
+            self._traced_end_by("interrupts", lambda: None)  # type: ignore[attr-defined]
+            return super().interrupt()  # type: ignore[misc,unused-ignore]
+
+    def close(self) -> Any:
+        self._traced_watch._note_exit(self)  # type: ignore[attr-defined]
+        return super().close()  # type: ignore[func-returns-value]
+
+
 def _noting_failure(run: Callable[[], Any], recorder: Recorder) -> Callable[[], Any]:
     def ended() -> None:
         recorder.note("ended", "", {"lost": recorder.lost})
@@ -145,8 +175,20 @@ def note_failure(recorder: Recorder, error: BaseException) -> None:
     summary = traceback.TracebackException.from_exception(error)
     summary.__notes__ = None  # they stand behind the line that says what it is
     last = list(summary.format_exception_only())[-1].strip()
+    if isinstance(error, KeyboardInterrupt) or _is_raised_by_a_handler(error):
+        recorder.note("obeys")
     told = "".join(traceback.format_exception(error.with_traceback(where)))
     recorder.note("failed", "", {"error": last[:_MOST_TOLD], "traceback": told[-_MOST_TOLD:]})
+
+
+def _is_raised_by_a_handler(error: BaseException) -> bool:
+    """Whether it comes from what this process does when it is asked to end."""
+    handlers = (signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT))
+    codes = [getattr(handler, "__code__", None) for handler in handlers]
+    where = error.__traceback__
+    while where is not None and where.tb_frame.f_code not in codes:
+        where = where.tb_next
+    return where is not None
 
 
 def _is_machinery(where: TracebackType) -> bool:
@@ -158,7 +200,8 @@ def _is_machinery(where: TracebackType) -> bool:
 
 def traced_class(plain: type[process.BaseProcess], method: type[process.BaseProcess]) -> type[TracedProcess]:
     """``plain`` as a traced class that starts by ``method``, the process class of a start method."""
-    bases = (plain, TracedProcess) if issubclass(plain, method) else (method, plain, TracedProcess)
+    own = () if plain is process.BaseProcess else (plain,)
+    bases = (*own, TracedProcess) if issubclass(plain, method) else (method, *own, TracedProcess)
     body: dict[str, Any] = {"_traced_plain": plain, "_traced_method": method}
     body |= {"__module__": plain.__module__, "__doc__": plain.__doc__}
     return cast(type[TracedProcess], type(plain.__name__, bases, body))
@@ -169,7 +212,7 @@ def own_class(plain: type[process.BaseProcess], watch: Watch) -> type[TracedProc
     base = traced_class(plain, watch._method)
     body = {"_traced_watch": watch, "_traced_recorder": watch._recorder, "_traced_by_one": True}
     body |= {"__module__": plain.__module__, "__doc__": plain.__doc__}
-    return cast(type[TracedProcess], type(plain.__name__, (base,), body))
+    return cast(type[TracedProcess], type(plain.__name__, (_Outermost, base), body))
 
 
 class _Reduced:

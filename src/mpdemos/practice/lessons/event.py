@@ -71,7 +71,7 @@ class _Door(primitives.Event):
     def wait(self, timeout: float | None = None) -> bool:
         """As an event's."""
         if timeout is not None:
-            self._trace.note("is patient", timeout)
+            self._trace.note("is patient", str(timeout))
         return super().wait(timeout)
 
 
@@ -123,7 +123,7 @@ def greet(trial: Trial) -> None:
     )
     for event in mp.events:
         trial.require(
-            event.action != "is patient" or event.detail <= 0.1,
+            event.action != "is patient" or float(event.detail) <= 0.1,
             f"guest-3 would wait for {event.detail} seconds, and its patience is 0.1: "
             "door.wait(timeout=patience).",
         )

@@ -234,15 +234,13 @@ def _pairs(trial: Trial, at_rest: float) -> tuple[Watch, Any]:
 
 
 def _waited_too_late(mp: Watch) -> bool:
-    """Whether the first wait for a result came when workers had been ended already."""
+    """Whether a wait for a result was given up, and none before the workers had been ended."""
     ended = (event.action == "terminates" for event in mp.events if _ends_or_waits(event))
     return next(ended, False) and not all(ended)
 
 
 def _ends_or_waits(event: Any) -> bool:
-    return bool(
-        event.action == "terminates" or (event.detail == "result" and event.action.startswith("waits"))
-    )
+    return bool(event.action == "terminates" or (event.detail == "result" and event.action == "gave up"))
 
 
 def _price(item: str) -> int | None:

@@ -22,7 +22,7 @@ class _Places(primitives.Semaphore):
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """As a semaphore's."""
         if block and timeout is not None:
-            self._trace.note("is patient", timeout)
+            self._trace.note("is patient", str(timeout))
         return super().acquire(block, timeout)
 
 
@@ -70,7 +70,7 @@ def knock(trial: Trial) -> None:
         )
     for event in mp.events:
         trial.require(
-            event.action != "is patient" or event.detail <= 0.1,
+            event.action != "is patient" or float(event.detail) <= 0.1,
             f"{event.process} would wait for {event.detail} seconds, and was to try for at most 0.1.",
         )
     trial.require(
