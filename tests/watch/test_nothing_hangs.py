@@ -408,6 +408,16 @@ def test_a_thread_of_the_program_may_still_help_at_the_end(method):
     assert "guest" in mp.explain()
 
 
+def test_an_unwatched_process_may_still_help_at_the_end():
+    with watch("spawn", limit=PATIENCE) as mp:
+        gate = mp.Event()
+        mp.Process(target=watchworkers.wait_for, args=(gate,), name="guest").start()
+        helper = multiprocessing.get_context("spawn").Process(target=watchworkers.set_later, args=(gate,))
+        helper.start()
+    helper.join()
+    assert "guest" in mp.explain()
+
+
 def test_a_lock_taken_twice_is_a_deadlock_with_itself():
     def twice(mp):
         lock = mp.Lock()

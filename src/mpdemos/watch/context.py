@@ -771,7 +771,7 @@ def _has_something(end: connection._ConnectionBase) -> bool:
 
 
 def _started_by(children: list[TracedProcess]) -> list[Any]:
-    """The processes that these have started, and so on, but for those that clean up after them and then end."""
+    """The processes that these have started, and so on; not those that clean up after them and then end."""
     found, pids = list[Any](), {child.pid for child in children}
     with contextlib.suppress(Exception):  # there may be no file descriptor to look or to import with
         if children:
