@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..watch import Watch
@@ -188,10 +189,30 @@ def until_at_rest(mp: Watch, processes: list[Any]) -> None:
         mp: the watched block.
         processes: some of its processes.
     """
+    _until_last(
+        mp, lambda last: all(last.get(each.name) == "waits" or not each.is_alive() for each in processes)
+    )
+
+
+def until_two_rest(mp: Watch) -> None:
+    """As `until_at_rest`, of two processes that may not be started yet; also in a thread of this one.
+
+    Args:
+        mp: the watched block.
+    """
+
+    def they_rest(last: dict[str, str]) -> bool:
+        theirs = [action for name, action in last.items() if name != "MainProcess"]
+        return len(theirs) >= 2 and set(theirs) <= {"waits", "returned", "exits"}
+
+    _until_last(mp, they_rest)
+
+
+def _until_last(mp: Watch, so_it_is: Callable[[dict[str, str]], bool]) -> None:
+    """Wait with patience until something is true of what the main thread of each process did last."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline and len(events := mp.events) < _BUSY:
-        last = {event.process: event.action for event in events if not event.thread}
-        if all(last.get(each.name) == "waits" or not each.is_alive() for each in processes):
+        if so_it_is({event.process: event.action for event in events if not event.thread}):
             return
         time.sleep(0.01)
 

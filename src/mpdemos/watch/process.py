@@ -94,11 +94,6 @@ class TracedProcess(process.BaseProcess):
             self._traced_watch._note_exit(self)
         return alive
 
-    def close(self) -> None:
-        if self._traced_watch is not None:
-            self._traced_watch._note_exit(self)
-        super().close()
-
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle in two layers, so that a child which cannot unpickle its work can still say so."""
         reduced: Any = super().__reduce_ex__(2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ from typing import Any, ClassVar
 from ...watch import ChildFailed, Stuck, Watch
 from ..exercise import exercise
 from ..predict import Question
-from ..temptation import start_together, until_at_rest
+from ..temptation import start_together, until_at_rest, until_two_rest
 from ..trial import Trial
 
 
@@ -61,8 +60,6 @@ def double(trial: Trial) -> None:
     )
 
 
-_PATIENCE = 5.0  # seconds; a right answer needs them only if it never waits without a limit
-_BUSY = 2000  # events of who asks again and again, without a wait
 BROKEN = "the disk is gone"
 
 
@@ -189,18 +186,8 @@ class _Item(int):
         """What pickle asks for: in a queue's feeder thread, when the item leaves."""
         in_thread = threading.current_thread() is not threading.main_thread()
         if self.waits and in_thread and multiprocessing.parent_process() is None:
-            _until_two_rest(self.waits.pop())
+            until_two_rest(self.waits.pop())
         return int, (int(self),)
-
-
-def _until_two_rest(mp: Watch) -> None:
-    """As `until_at_rest`, of processes that may not be started yet, and without a question to them."""
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and len(events := mp.events) < _BUSY:
-        last = {each.process: each.action for each in events if each.process != "MainProcess"}
-        if len(last) >= 2 and set(last.values()) <= {"waits", "returned", "exits"}:
-            return
-        time.sleep(0.01)
 
 
 @exercise(
