@@ -1,3 +1,4 @@
+import os
 import signal
 import tempfile
 import time
@@ -10,6 +11,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is in a script's 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BEFORE = pytest.StashKey[set[int]]()
+# A run of `make soak` sees what the runs beside it have left, and keep until their workers end.
+PATIENCE = 900 if "MPDEMOS_SOAK" in os.environ else 20  # seconds
 
 
 def pytest_configure(config):
@@ -22,7 +25,7 @@ def pytest_sessionfinish(session):
     yield  # the workers of pytest-xdist end in here, and their kernels with them
     if session.config.pluginmanager.hasplugin("dsession"):
         new = shared_memory().keys() - session.config.stash[BEFORE]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while (left := nobody_has(new)) and time.monotonic() < deadline:
             time.sleep(0.1)  # a resource tracker may be about to remove it
         if left:

@@ -44,6 +44,7 @@ def run(number, method, pytest_arguments, scratch):
     log = checkout.with_suffix(".log")
     temporary = Path(tempfile.mkdtemp(prefix=""))  # short: there are sockets below it
     environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "MPDEMOS_START_METHOD": method}
+    environment["MPDEMOS_SOAK"] = "1"  # there are runs beside it
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     environment.pop("PYTHONUNBUFFERED", None)
     before, started = psutil.cpu_times(), time.monotonic()
