@@ -143,6 +143,17 @@ def poll(stop, pause, look):
 """,
             "wait for pause seconds",
         ),
+        "a pause of its own, and late": (
+            """
+import time
+def poll(stop, pause, look):
+    look()
+    while not stop.wait(timeout=0.001):
+        time.sleep(0.5 if pause > 1 else 0)  # this one gets no core for a while
+        look()
+""",
+            "wait for pause seconds",
+        ),
         "goes on for ever": (
             """
 def poll(stop, pause, look):

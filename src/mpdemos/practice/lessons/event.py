@@ -169,6 +169,7 @@ def poll(trial: Trial) -> None:
     """One with a pause of a minute, one with hardly any, both asked to stop when both were seen at work."""
     with trial.watch() as mp:
         stop, look = mp.Event(), Look(mp)
+        stop.__class__ = _Door
         mp.label(stop=stop)
         pauses = {"slow": 60, "quick": 0.01}
         slow, quick = pollers = [
@@ -184,6 +185,8 @@ def poll(trial: Trial) -> None:
         trial.require(
             not early, f"{' and '.join(early)} ended before anybody asked: go on until stop is set."
         )
+        if _pauses(mp, "quick"):
+            _until(mp, pollers, lambda: _pauses_long_or_goes_on(mp, "slow"), _LONG)
         looks = {name: _count(mp, name, "looks") for name in pauses}
         stop.set()
         _until(mp, pollers, lambda: all(poller.exitcode == 0 for poller in pollers))
@@ -212,6 +215,17 @@ def _has(mp: Watch, process: str, *, looks: int, waits: int) -> bool:
     """Whether this process has looked or paused so often, or pauses for ever."""
     own = [event.action for event in mp.events if event.process == process]
     return own.count("looks") >= looks or own.count("waits for now") >= waits or own[-1:] == ["waits"]
+
+
+def _pauses(mp: Watch, process: str) -> list[float]:
+    """For how many seconds this process would wait, each time."""
+    return [float(e.detail) for e in mp.events if e.process == process and e.action == "is patient"]
+
+
+def _pauses_long_or_goes_on(mp: Watch, process: str) -> bool:
+    """Whether this process pauses for long, or what it does after a short pause is known."""
+    pauses = _pauses(mp, process)
+    return max(pauses, default=0) > 30 or len(pauses) > 1 or _count(mp, process, "looks") > 1
 
 
 def _count(mp: Watch, process: str, action: str) -> int:
