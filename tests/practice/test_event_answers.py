@@ -148,8 +148,8 @@ def poll(stop, pause, look):
 import time
 def poll(stop, pause, look):
     look()
+    time.sleep(0.5 if pause > 1 else 0)  # this one gets no core for a while
     while not stop.wait(timeout=0.001):
-        time.sleep(0.5 if pause > 1 else 0)  # this one gets no core for a while
         look()
 """,
             "wait for pause seconds",
