@@ -4,7 +4,7 @@
 # make test                            lint, the tests, every cell of every notebook
 # make test-all                        the same with the tests that take minutes, and those in a browser
 # make test-browser                    each notebook in a real JupyterLab; needs a Chromium
-# make soak, mutants, faults, bench     attacks and measurements: see CONTRIBUTING.md
+# make soak, late, mutants, faults, bench     attacks and measurements: see CONTRIBUTING.md
 # make lab ARGS="--no-browser --port 9999"     arguments for JupyterLab; `make test ARGS="-k lock"`: for pytest
 # make PYTHON=python3.13 lab           with another Python
 #
@@ -18,7 +18,7 @@ bootstrap = @command -v "$(PYTHON)" >/dev/null 2>&1 || \
 	{ echo "mpdemos needs Python 3.11 or newer, and there is no $(PYTHON) here: install Python first" >&2; exit 1; }; \
 	exec "$(PYTHON)" tools/bootstrap.py
 
-.PHONY: lab teach slides test test-all test-browser lint notebooks soak mutants faults bench lock clean
+.PHONY: lab teach slides test test-all test-browser lint notebooks soak late mutants faults bench lock clean
 
 lab:
 	$(bootstrap) lab $(ARGS)
@@ -46,6 +46,9 @@ notebooks:
 
 soak:
 	$(bootstrap) soak $(ARGS)
+
+late:
+	$(bootstrap) late $(ARGS)
 
 mutants:
 	$(bootstrap) mutants $(ARGS)

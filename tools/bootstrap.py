@@ -9,6 +9,7 @@
     lint             ruff check, ruff format --check, mypy
     notebooks [ARG ...]   run the notebooks again and store their outputs
     soak [ARG ...]   the tests 30 times on a busy machine, to find one that fails once in a while
+    late [ARG ...]   each answer of the tests while some processes are late: is the verdict the same?
     mutants [ARG ...]     break the code on purpose: do the tests notice?
     faults [ARG ...]      kill, stop and starve the demos at random moments
     bench [ARG ...]  measure: what watching costs, engines, peers; `--write` writes docs/numbers.md
@@ -320,6 +321,7 @@ JOBS = {
     "lint": lint,
     "notebooks": tool("notebooks"),
     "soak": tool("soak"),
+    "late": tool("late"),
     "mutants": tool("mutants"),
     "faults": tool("faults"),
     "bench": tool("bench", "bench"),

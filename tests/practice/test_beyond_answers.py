@@ -427,7 +427,7 @@ def run_all(cluster, names, tries):
     },
 }
 
-OTHERS = {
+RIGHT = {
     "beyond-1": {
         "a part of its own": """
 import os
@@ -499,7 +499,7 @@ def test_a_wrong_answer_is_refused_for_its_reason(name, what):
     assert_refused(name, *WRONG[name][what])
 
 
-@pytest.mark.parametrize(("name", "what"), each(OTHERS))
+@pytest.mark.parametrize(("name", "what"), each(RIGHT))
 def test_another_right_answer_is_right(name, what):
-    verdict = verdict_on(name, OTHERS[name][what])
+    verdict = verdict_on(name, RIGHT[name][what])
     assert verdict.state == "right", verdict
