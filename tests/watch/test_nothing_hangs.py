@@ -721,14 +721,14 @@ def test_an_unreadable_result_is_not_waited_for_until_the_limit():
 @pytest.mark.parametrize("where", ["before it reads a result", "before who asked for it has it"])
 def test_results_that_are_on_their_way_arrive_before_a_lost_one_is_told_of(where, monkeypatch):
     """As if the parent's thread that receives results were held up, on a busy machine."""
-    idle = []
+    idle, told = [], threading.Event()
 
     def noting(history):
         found = children_are_idle(history)
         return found and not idle.append(found)
 
     def hold_up(*_):
-        wait_until(lambda: len(idle) >= 3 or mp._state != "open")
+        wait_until(lambda: len(idle) >= 3 or told.is_set())
 
     def wait_and_hold_up(timeout=0.0):
         found = poll(timeout)
@@ -747,8 +747,12 @@ def test_results_that_are_on_their_way_arrive_before_a_lost_one_is_told_of(where
             other = pool.apply_async(watchworkers.square, (1,))
         else:
             other = pool.apply_async(watchworkers.square, (1,), callback=hold_up)
-        lost.get()
-    assert other.ready()
+        try:
+            lost.get()
+        finally:
+            arrived = other.ready()
+            told.set()
+    assert arrived
 
 
 @posix_only
