@@ -15,7 +15,7 @@ from multiprocessing import resource_tracker, sharedctypes, synchronize
 
 import pytest
 import watchworkers
-from watchtools import Story, posix_only, running, script, wait_until
+from watchtools import METHODS, PATIENCE, Story, posix_only, running, script, wait_until
 
 from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch.explain import explain
@@ -42,6 +42,36 @@ def test_a_killed_child_keeps_every_record(method, attempt):
     kept = sum(1 for e in mp.events if (e.process, e.action) == ("writer", "set"))
     assert kept - written.value in (0, 1)  # it dies between the record and the count, or elsewhere
     assert "writer was killed by SIGKILL" in mp.explain()
+
+
+@pytest.mark.parametrize("method", {*METHODS} & {"fork"})  # no test holds up a new Python
+def test_who_is_ended_before_its_first_record_has_lost_nothing(method, tmp_path, monkeypatch):
+    """As a pool's second worker, which may still start when the pool ends."""
+    note, parent = Recorder.note, os.getpid()
+
+    def hold_up(self, action, *args):
+        if action == "process" and os.getpid() != parent:
+            (tmp_path / "here").touch()
+            threading.Event().wait()
+        note(self, action, *args)
+
+    monkeypatch.setattr(Recorder, "note", hold_up)
+    with watch(method, limit=PATIENCE) as mp:
+        child = mp.Process(target=watchworkers.same, args=(1,))
+        child.start()
+        wait_until((tmp_path / "here").exists)
+        child.terminate()
+        child.join()
+    assert child.exitcode == -signal.SIGTERM
+    assert NOT_COMPLETE not in mp.explain()
+
+
+@pytest.mark.parametrize(("exitcode", "unreadable"), [(-15, 0), (-9, 0), (1, 1), (0, 1)])
+def test_who_ended_by_itself_and_has_no_record_has_lost_it(exitcode, unreadable, tmp_path):
+    (tmp_path / "100-1.jsonl").touch()
+    reaps = f'[5,"","reaps","",{{"pid":100,"exitcode":{exitcode}}}]\n'
+    (tmp_path / "7-1.jsonl").write_text(reaps, encoding="utf-8")
+    assert read(tmp_path)[1] == unreadable
 
 
 def test_a_torn_last_line_costs_one_record(tmp_path):

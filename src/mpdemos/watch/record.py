@@ -218,7 +218,8 @@ def read(folder: str, pid: int | None = None) -> tuple[list[Record], int]:
     """All records in ``folder`` by time, or those of one process, and how much could not be read.
 
     A line is unreadable when its process was stopped in the middle of it or the disk was full. What this
-    module did not write is left out too, and so is what is too much for a reader's memory.
+    module did not write is left out too, and so is what is too much for a reader's memory. Who was ended
+    before the first line has lost nothing: a pool ends its workers also while they start.
     """
     records: list[Record] = []
     torn = 0
@@ -239,12 +240,17 @@ def read(folder: str, pid: int | None = None) -> tuple[list[Record], int]:
             else:
                 records.append(record)
     records.sort(key=lambda record: record.time)
+    codes = {str(r.detail["pid"]): r.detail["exitcode"] or 0 for r in records if r.action == "reaps"}
+    torn -= sum(codes.get(_pid(path), 0) < 0 and _size(path) == 0 for path in files)
     return records, torn
 
 
 def _is_of(pid: int | None, name: str) -> bool:
-    stem, suffix = os.path.splitext(name)
-    return suffix == ".jsonl" and (pid is None or stem.partition("-")[0] == str(pid))
+    return name.endswith(".jsonl") and (pid is None or _pid(name) == str(pid))
+
+
+def _pid(path: str) -> str:
+    return os.path.basename(path).partition("-")[0]
 
 
 def _size(path: str) -> int:

@@ -121,10 +121,10 @@ def greet(trial: Trial) -> None:
         "guest-3 said good morning, and its door never opened: with a timeout, wait() goes on also when "
         "nothing has happened. Look at what it returns.",
     )
-    for event in mp.events:
+    for seconds in _pauses(mp, "guest-3"):
         trial.require(
-            event.action != "is patient" or float(event.detail) <= 0.1,
-            f"guest-3 would wait for {event.detail} seconds, and its patience is 0.1: "
+            seconds <= 0.1,
+            f"guest-3 would wait for {seconds:g} seconds, and its patience is 0.1: "
             "door.wait(timeout=patience).",
         )
     trial.require(
