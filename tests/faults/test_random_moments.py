@@ -25,6 +25,13 @@ def test_the_demos_are_the_watched_cells_of_the_lessons():
         assert f"limit={faults.LIMIT}" in demo.code or "limit=" in demo.code
 
 
+def test_a_temporary_folder_of_a_demo_is_within_its_watched_block():
+    """There the error says who was robbed of it; outside it is "unable to open database file" and no more."""
+    for demo in faults.demos():
+        before_the_watch = demo.code.partition("with watch(")[0]
+        assert "TemporaryDirectory" not in before_the_watch, demo.name
+
+
 def test_only_a_semaphore_as_young_as_the_kill_may_stay(tmp_path):
     semaphore, segment = tmp_path / "sem.mp-1", tmp_path / "psm_1"
     for file in (semaphore, segment):
