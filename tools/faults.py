@@ -507,6 +507,7 @@ class Fault:
 
 KILLERS = (kill_kernel, kill_group, kill_server)
 NO_ROOM = r"No space left on device|disk is full|not complete|temporary folder"
+NO_FILE = r"Too many open files|unable to open database file"  # SQLite says no more
 FAULTS = [
     Fault("SIGKILL a child", kill_child, r"SIGKILL|terminated abruptly"),
     Fault("SIGSTOP a child, and resume it", stop_child, r"(?!)"),
@@ -521,7 +522,7 @@ FAULTS = [
         lasts=True,
     ),
     Fault("no semaphore is left", no_semaphores, r"semaphore|No space left on device: '", "root", True),
-    Fault("no file descriptor is left", no_descriptors, r"Too many open files", "Linux", True),
+    Fault("no file descriptor is left", no_descriptors, NO_FILE, "Linux", True),
     Fault("SIGKILL the Jupyter server", kill_server, r"(?!)"),
 ]
 
