@@ -5,6 +5,8 @@ from pathlib import Path
 
 import psutil
 
+from mpdemos.watch.remover import cleans_up
+
 TAG = "MPDEMOS_TEST_TAG"
 PATIENCE = 120  # seconds: a safety net
 SHARED = Path("/dev/shm")  # where Linux has semaphores and shared memory; other systems list them nowhere
@@ -29,7 +31,7 @@ def end(processes):
     """
     for process in processes:
         with suppress(psutil.Error):
-            if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+            if not cleans_up(process):
                 process.kill()
     _gone, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     assert alive == []

@@ -740,6 +740,34 @@ def test_who_cleans_up_after_a_child_is_not_ended(tmp_path):
         assert not os.path.exists(os.path.join(SHARED, name))
 
 
+A_YOUNG_ONE = """
+import psutil
+looks = []
+
+def nothing_at_first(process, cmdline=psutil.Process.cmdline):
+    looks.append(process.pid)
+    return cmdline(process) if looks.count(process.pid) > 3 else []
+
+psutil.Process.cmdline = nothing_at_first
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir(SHARED), reason="looks into the folder of shared memory")
+def test_who_is_just_becoming_a_program_that_cleans_up_is_not_ended(tmp_path):
+    """Until Linux has its arguments it has none to show, which on a busy machine may take 40 ms."""
+    name = f"mpdemos-test-{os.getpid()}"
+    with running(script(tmp_path, A_YOUNG_ONE + SHARES), name) as run:
+        assert run.wait() == 1
+        wait_until(lambda: not run.processes(), SAFETY)
+        assert not os.path.exists(os.path.join(SHARED, name))
+
+
+def test_who_never_gets_a_command_line_does_not_clean_up(monkeypatch):
+    monkeypatch.setattr(remover, "_BIRTH", 0.05)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [])
+    assert not remover.cleans_up(psutil.Process())
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_child_that_watches_and_is_ended_leaves_no_folder(tmp_path, method):
     text = FAMILY.replace("child.join()", "1 / 0").replace("sleep_with_child", "watch_and_sleep")

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import IO, TYPE_CHECKING, Any
 
+from mpdemos.watch.remover import cleans_up
+
 from . import progress
 from .cells import ran_last
 from .exercise import Exercise, find, same_code
@@ -216,7 +218,7 @@ class _Examiner:
             # The resource tracker ends by itself, when it has removed what the killed ones left.
             for process in left:
                 with suppress(psutil.Error):
-                    if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                    if not cleans_up(process):
                         process.kill()
             psutil.wait_procs(left, timeout=_LOOK)
         self._process.wait()

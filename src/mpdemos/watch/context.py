@@ -292,6 +292,8 @@ class Watch(context.BaseContext):
             wait_for_any([child.sentinel for child in self._children], _DYING)
 
     def _end_children(self) -> None:
+        from .remover import cleans_up
+
         orphans = _started_by([child for child in self._children if _alive(child)])
         self._end_pools()
         for _ in range(3):  # a pool that takes long to end may have replaced a worker meanwhile
@@ -306,7 +308,8 @@ class Watch(context.BaseContext):
                 self._note_exit(child)
         for orphan in orphans:  # nobody else knows of them
             with contextlib.suppress(Exception):
-                orphan.kill()
+                if not cleans_up(orphan):
+                    orphan.kill()
 
     def _end_running(self) -> None:
         """Kill the children that run, without reaping them: the thread of the block may be joining one."""
@@ -771,21 +774,17 @@ def _has_something(end: connection._ConnectionBase) -> bool:
 
 
 def _started_by(children: list[TracedProcess]) -> list[Any]:
-    """The processes that these have started, and so on; not those that clean up after them and then end."""
+    """The processes that these have started, and so on."""
     found, pids = list[Any](), {child.pid for child in children}
     with contextlib.suppress(Exception):  # there may be no file descriptor to look or to import with
         if children:
             import psutil
 
-            from .remover import LABEL
-
             for process in psutil.Process().children(recursive=True):  # a parent stands before its children
                 with contextlib.suppress(psutil.Error):  # one has just ended, or is a zombie
                     if process.ppid() in pids:
                         pids.add(process.pid)
-                        command = " ".join(process.cmdline())
-                        if LABEL not in command and "resource_tracker" not in command:
-                            found.append(process)
+                        found.append(process)
     return found
 
 

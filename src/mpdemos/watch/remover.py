@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from multiprocessing import process, util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
 
+    import psutil
+
 LABEL = "mpdemos-remover"  # in the command line of the process
+_BIRTH = 2.0  # seconds that a process may take to get its command line
 _REMOVE = """\
 import os, shutil, signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -77,6 +81,23 @@ def remove_at_the_end(folder: str) -> None:
         _removers.append(_start())
         _tell(_removers[-1], *library, *_folders, folder)
     _folders.append(folder)
+
+
+def cleans_up(process: psutil.Process) -> bool:
+    """Whether a process is a remover or a resource tracker, which clean up and then end by themselves.
+
+    Who is just becoming another program has no command line for a moment; on a busy machine for 40 ms.
+
+    Args:
+        process: one that somebody is about to kill.
+
+    Raises:
+        psutil.Error: if it has ended, or is somebody else's.
+    """
+    deadline = time.monotonic() + _BIRTH
+    while not (command := process.cmdline()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return any(name in " ".join(command) for name in (LABEL, "multiprocessing.resource_tracker"))
 
 
 def _own_folder_of_the_library() -> list[str]:
