@@ -65,6 +65,16 @@ def test_exit_codes_in_words():
     assert how_it_ended(-200) == "was killed by signal 200"
 
 
+def test_a_process_that_the_parent_ended_before_it_began_its_record():
+    story = Story()
+    pid = story.pids["p"] = 101
+    story.note("MainProcess", "starts", detail={"pid": pid, "name": "p", "worker_of": ""})
+    story.note("MainProcess", "terminates", detail={"pid": pid})
+    story.note("p", "process", detail={"name": "p", "pid": pid, "parent": 100})
+    story.end("p", -15)
+    assert "p was ended by MainProcess." in explain(story.history())
+
+
 def test_a_process_that_the_parent_ended():
     story = Story()
     story.meet("p")

@@ -166,7 +166,7 @@ class History:
             self._end_wait(record, detail if what is None else what)
 
     def _meet(self, record: Record) -> None:
-        """A process opened its file; its parent may have said before that it started it."""
+        """A process opened its file; its parent may have said before that it started it, and ended it."""
         detail = record.detail
         life = Life(detail["name"], detail["pid"], detail["parent"], record.time)
         life.is_parent, life.thread = record.process == self.records[0].process, record.thread
@@ -174,6 +174,7 @@ class History:
         if announced.startswith("pid "):
             told = self.lives.pop(announced)
             life.name, life.worker_of, life.number = told.name, told.worker_of, told.number
+            life.ended_by = told.ended_by
         self.lives[record.process] = life
         self._by_pid[life.pid] = record.process
 
