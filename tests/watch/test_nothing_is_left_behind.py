@@ -23,7 +23,7 @@ from leftovers import SHARED
 from watchtools import METHODS, PATIENCE, environment, expire_when, posix_only, running, script, wait_until
 
 from mpdemos import Stuck, watch
-from mpdemos.watch import remover
+from mpdemos.watch import context, remover
 
 SAFETY = 10.0  # seconds that orphans may take to end; they take a fraction of one
 
@@ -567,18 +567,90 @@ def test_a_remover_is_told_of_the_folder_of_the_library():
     assert told == [("a remover", library, "/ours")]
 
 
-def test_who_is_started_while_the_others_are_ended_is_ended_too(method):
+def start_in_a_thread(mp, monkeypatch, until):
+    """Start a child in a thread that does not tell the watch of it before ``until`` is set."""
+    begun, know = threading.Event(), mp._know
+
+    def know_late(child):
+        begun.set()
+        assert until.wait(PATIENCE)
+        time.sleep(0.2)  # long enough for an end of the block that does not wait
+        know(child)
+
+    monkeypatch.setattr(mp, "_know", know_late)
+    child = mp.Process(target=watchworkers.sleep_for_ever)
+    thread = threading.Thread(target=child.start)
+    thread.start()
+    assert begun.wait(PATIENCE)
+    return child, thread
+
+
+def test_who_is_being_started_when_the_block_ends_is_ended_too(method, monkeypatch):
     """So a pool replaces a worker."""
+    ends, wait = threading.Event(), threading.Condition.wait_for
+
+    def wait_for(condition, *args):
+        ends.set()
+        return wait(condition, *args)
+
     with pytest.raises(KeyError), watch(method) as mp:
-        first = mp.Process(target=watchworkers.sleep_for_ever)
-        first.start()
-
-        def clean_up():
-            mp.Process(target=watchworkers.sleep_for_ever).start()
-            first.kill()
-
-        first._traced_clean_up = clean_up
+        child, thread = start_in_a_thread(mp, monkeypatch, ends)
+        monkeypatch.setattr(mp._starts, "wait_for", lambda *args: wait_for(mp._starts, *args))
         raise KeyError
+    assert child.exitcode == -signal.SIGKILL
+    thread.join()
+
+
+def test_who_is_started_too_late_for_the_end_of_the_block_is_ended_at_once(method, monkeypatch):
+    monkeypatch.setattr(context, "_START", 0.1)
+    over, told = threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(str(args.exc_value)))
+    with pytest.raises(KeyError), watch(method) as mp:
+        child, thread = start_in_a_thread(mp, monkeypatch, over)
+        raise KeyError
+    over.set()
+    thread.join()
+    assert gone(child.pid)
+    assert told == ["this watched block is over: call watch() again for another one"]
+
+
+def test_when_the_block_ends_nobody_is_started_any_more():
+    told = []
+
+    def start_another():
+        try:
+            mp.Process(target=watchworkers.nothing).start()
+        except RuntimeError as error:
+            told.append(str(error))
+        clean_up()
+
+    with pytest.raises(KeyError), watch() as mp:
+        child = mp.Process(target=watchworkers.sleep_for_ever)
+        child.start()
+        clean_up, child._traced_clean_up = child._traced_clean_up, start_another
+        raise KeyError
+    assert told == ["this watched block is over: call watch() again for another one"]
+
+
+def test_a_pool_that_is_interrupted_while_it_is_made_replaces_no_worker(method, monkeypatch):
+    """The limit may come when its first thread runs, and the pool itself cannot be terminated yet."""
+    handlers, start = [], threading.Thread.start
+
+    def start_and_be_interrupted(thread):
+        start(thread)
+        if "_handle_workers" in thread.name:
+            handlers.append(thread)
+            raise KeyboardInterrupt
+
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt), watch(method) as mp:
+        mp.Pool(2)
+    handlers[0].join(PATIENCE)
+    assert not handlers[0].is_alive()
+    assert told == []  # it did not even try
+    assert len(started_pids(mp)) == 2
 
 
 def test_a_child_that_watches_leaves_its_parent_the_folder_of_the_library(method):
@@ -760,6 +832,23 @@ def test_who_is_just_becoming_a_program_that_cleans_up_is_not_ended(tmp_path):
         assert run.wait() == 1
         wait_until(lambda: not run.processes(), SAFETY)
         assert not os.path.exists(os.path.join(SHARED, name))
+
+
+class Known:
+    def __init__(self, pid, parent=None):
+        self.pid, self._parent = pid, parent
+
+    def ppid(self):
+        if self._parent is None:
+            raise psutil.NoSuchProcess(self.pid)
+        return self._parent
+
+
+def test_one_that_has_just_ended_does_not_hide_the_others(monkeypatch):
+    there = Known(9, parent=7)
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "children", lambda self, recursive: [Known(8), there])
+        assert context._started_by([Known(7)]) == [there]
 
 
 def test_who_never_gets_a_command_line_does_not_clean_up(monkeypatch):

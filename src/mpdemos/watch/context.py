@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from multiprocessing import connection, context, process
 from types import TracebackType
@@ -37,6 +37,7 @@ _TOO_MUCH_TO_READ = 2_000_000  # bytes of record; above it only the limit ends a
 _UNKNOWN = 255  # the exit code of a child whose real one was lost
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
+_START = 2.0  # seconds that another thread may take to finish the start of a child when the block ends
 _DYING = 0.5  # seconds that a child may be dead to its pipes before its sentinel says so
 _NO_SEMAPHORE = """\
 The system has no room for another semaphore, and every lock, event, queue or Value needs some. (On Linux they
@@ -117,6 +118,7 @@ class Watch(context.BaseContext):
         self._children: list[TracedProcess] = []
         self._failures: list[Failure] = []
         self._reaping = threading.Lock()
+        self._starts, self._being_started = threading.Condition(), 0
         self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
         self._executors: weakref.WeakKeyDictionary[Any, Trace] = weakref.WeakKeyDictionary()
         self._stuck: str | None = None
@@ -296,16 +298,16 @@ class Watch(context.BaseContext):
 
         orphans = _started_by([child for child in self._children if _alive(child)])
         self._end_pools()
-        for _ in range(3):  # a pool that takes long to end may have replaced a worker meanwhile
-            children = list(self._children)
-            for child in children:
-                if _alive(child):
-                    child._traced_clean_up()
-            for child in children:
-                connection.wait([child.sentinel], _GOODBYE)  # on Windows join() may return before its end
-                TracedProcess.join(child, _GOODBYE)
-                _settle(child)
-                self._note_exit(child)
+        self._start_nobody_any_more()
+        children = list(self._children)
+        for child in children:
+            if _alive(child):
+                child._traced_clean_up()
+        for child in children:
+            connection.wait([child.sentinel], _GOODBYE)  # on Windows join() may return before its end
+            TracedProcess.join(child, _GOODBYE)
+            _settle(child)
+            self._note_exit(child)
         for orphan in orphans:  # nobody else knows of them
             with contextlib.suppress(Exception):
                 if not cleans_up(orphan):
@@ -428,7 +430,7 @@ class Watch(context.BaseContext):
             self._note_exit(other)
         import warnings
 
-        with self._guard.starting():
+        with self._guard.starting(), self._starting():
             with warnings.catch_warnings() if self._only_our_thread() else contextlib.nullcontext():
                 if self._only_our_thread():  # the guard must not earn the program a warning
                     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -439,6 +441,24 @@ class Watch(context.BaseContext):
                     raise
             self._know(child)
 
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """While a child starts: the end of the block waits, or it would leave one that it does not know."""
+        with self._starts:
+            self._check_open()
+            self._being_started += 1
+        try:
+            yield
+        finally:
+            with self._starts:
+                self._being_started -= 1
+                self._starts.notify_all()
+
+    def _start_nobody_any_more(self) -> None:
+        with self._starts:
+            self._state = "ending"
+            self._starts.wait_for(lambda: not self._being_started, _START)
+
     def _know(self, child: TracedProcess) -> None:
         """Note a child that was started, once."""
         if child._traced_known or child._popen is None or os.getpid() != self._owner:  # type: ignore[attr-defined]
@@ -447,6 +467,10 @@ class Watch(context.BaseContext):
         self._children.append(child)
         detail = {"pid": child.pid, "name": child.name, "worker_of": child._traced_pool}
         self._recorder.note("starts", "", detail)
+        if self._state == "over":  # its start has taken so long that the block has ended without it
+            child._traced_clean_up()
+            TracedProcess.join(child, _GOODBYE)
+            self._check_open()
         self._guard.add(child.sentinel, child.pid)  # type: ignore[arg-type]
 
     def _only_our_thread(self) -> bool:
@@ -641,7 +665,7 @@ class Watch(context.BaseContext):
     def _check_open(self) -> None:
         if self._state == "new":
             raise RuntimeError("use a watch in a with statement: `with watch() as mp:`")
-        if self._state == "over":
+        if self._state in ("ending", "over"):
             raise RuntimeError("this watched block is over: call watch() again for another one")
 
     # --- what a reader asks ----------------------------------------------------------------------------

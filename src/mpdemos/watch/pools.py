@@ -94,7 +94,17 @@ class Pool(pool.Pool):
     def __init__(self, *args: Any, trace: Trace, context: Any, **kwargs: Any) -> None:
         self._trace = trace
         self.Process = partial(_start_worker, trace)  # type: ignore[method-assign]
-        super().__init__(*args, context=context, **kwargs)  # type: ignore[misc]
+        try:
+            super().__init__(*args, context=context, **kwargs)  # type: ignore[misc]
+        except BaseException:
+            self._replace_nobody()
+            raise
+
+    def _replace_nobody(self) -> None:
+        """Of a pool that is only half made: let the thread end that would replace each worker which ends."""
+        if handler := getattr(self, "_worker_handler", None):
+            handler._state = pool.TERMINATE
+            self._change_notifier.put(None)  # type: ignore[attr-defined]
 
     def _setup_queues(self) -> None:
         super()._setup_queues()  # type: ignore[misc]
