@@ -10,7 +10,7 @@ from leftovers import tagged
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PATIENCE = 120_000  # milliseconds; a safety net
+PATIENCE = 300_000  # milliseconds; a safety net: JupyterLab takes over 120 s to start while five suites do
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 SAID_BY_IPYTHON = (  # when the cell with %load_ext is run again
     "The mpdemos extension is already loaded. To reload it, use:\n  %reload_ext mpdemos\n"

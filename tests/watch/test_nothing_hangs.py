@@ -758,7 +758,10 @@ def test_results_that_are_on_their_way_arrive_before_a_lost_one_is_told_of(where
 @posix_only
 def test_a_lost_result_that_is_waited_for_with_a_timeout_is_no_hang():
     with pytest.raises(ChildFailed, match="SIGKILL"), watch() as mp:
-        lost = mp.Pool(1).apply_async(watchworkers.kill_itself)
+        pool = mp.Pool(1)
+        (worker,) = pool._pool
+        lost = pool.apply_async(watchworkers.kill_itself)
+        wait_until(lambda: worker.exitcode is not None, PATIENCE)
         with pytest.raises(multiprocessing.TimeoutError):
             lost.get(timeout=8 * context._LOOK)
 

@@ -597,7 +597,7 @@ def test_who_is_being_started_when_the_block_ends_is_ended_too(method, monkeypat
         child, thread = start_in_a_thread(mp, monkeypatch, ends)
         monkeypatch.setattr(mp._starts, "wait_for", lambda *args: wait_for(mp._starts, *args))
         raise KeyError
-    assert child.exitcode == -signal.SIGKILL
+    assert child.exitcode not in (None, 0)
     thread.join()
 
 
