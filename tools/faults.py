@@ -37,7 +37,7 @@ import psutil
 from jupyter_client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
-from mpdemos.watch.remover import LABEL
+from mpdemos.watch.remover import cleans_up
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 5  # seconds of each watched block, in place of the lessons' 10 and 20
@@ -51,7 +51,6 @@ PATIENCE = 60.0  # seconds that a kernel may take to answer
 # maker is killed in between stays; with and without `watch`
 IN_THE_MAKING = 0.2
 TAG = "MPDEMOS_TEST_TAG"  # in the environment of all that a kernel starts
-HELPERS = ("multiprocessing.resource_tracker", LABEL)  # they end with the kernel
 IS_ROOT = sys.platform == "linux" and os.geteuid() == 0
 
 
@@ -251,10 +250,10 @@ class Kernel:
         with contextlib.suppress(psutil.Error):
             for process in self.process.children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    command = " ".join(process.cmdline())
+                    young = time.time() - process.create_time() < YOUNG
+                    command = " ".join(_command(process))
                     server = "multiprocessing.forkserver" in command and process.ppid() == self.process.pid
-                    helper = server or any(name in command for name in HELPERS)
-                    helper = helper or time.time() - process.create_time() < YOUNG
+                    helper = young or server or cleans_up(process)
                     if not helper and process.status() != psutil.STATUS_ZOMBIE:
                         found.append(process)
         return found

@@ -587,15 +587,12 @@ def start_in_a_thread(mp, monkeypatch, until):
 
 def test_who_is_being_started_when_the_block_ends_is_ended_too(method, monkeypatch):
     """So a pool replaces a worker."""
-    ends, wait = threading.Event(), threading.Condition.wait_for
-
-    def wait_for(condition, *args):
-        ends.set()
-        return wait(condition, *args)
-
+    monkeypatch.setattr(context, "_START", PATIENCE)
+    ends = threading.Event()
     with pytest.raises(KeyError), watch(method) as mp:
+        wait_for = mp._starts.wait_for
+        monkeypatch.setattr(mp._starts, "wait_for", lambda *args: ends.set() or wait_for(*args))
         child, thread = start_in_a_thread(mp, monkeypatch, ends)
-        monkeypatch.setattr(mp._starts, "wait_for", lambda *args: wait_for(mp._starts, *args))
         raise KeyError
     assert child.exitcode not in (None, 0)
     thread.join()
@@ -834,7 +831,7 @@ def test_who_is_just_becoming_a_program_that_cleans_up_is_not_ended(tmp_path):
         assert not os.path.exists(os.path.join(SHARED, name))
 
 
-class Known:
+class FakeProcess:
     def __init__(self, pid, parent=None):
         self.pid, self._parent = pid, parent
 
@@ -845,10 +842,10 @@ class Known:
 
 
 def test_one_that_has_just_ended_does_not_hide_the_others(monkeypatch):
-    there = Known(9, parent=7)
+    there = FakeProcess(9, parent=7)
     with monkeypatch.context() as patch:
-        patch.setattr(psutil.Process, "children", lambda self, recursive: [Known(8), there])
-        assert context._started_by([Known(7)]) == [there]
+        patch.setattr(psutil.Process, "children", lambda self, recursive: [FakeProcess(8), there])
+        assert context._started_by([FakeProcess(7)]) == [there]
 
 
 def test_who_never_gets_a_command_line_does_not_clean_up(monkeypatch):

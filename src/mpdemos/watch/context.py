@@ -805,7 +805,7 @@ def _started_by(children: list[TracedProcess]) -> list[Any]:
             import psutil
 
             for process in psutil.Process().children(recursive=True):  # a parent stands before its children
-                with contextlib.suppress(psutil.Error):  # one has just ended, or is a zombie
+                with contextlib.suppress(psutil.Error):  # one has just ended
                     if process.ppid() in pids:
                         pids.add(process.pid)
                         found.append(process)
