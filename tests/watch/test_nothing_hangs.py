@@ -25,10 +25,12 @@ from watchtools import (
     PATIENCE,
     Story,
     all_wait,
+    environment,
     expire_when,
     expire_when_last,
     last_actions,
     posix_only,
+    script,
     wait_until,
 )
 
@@ -341,6 +343,54 @@ def test_the_limit_ends_a_start_that_hangs(monkeypatch):
         popen = importlib.import_module("multiprocessing.popen_spawn_posix").Popen
         monkeypatch.setattr(popen, "_launch", lambda self, child: time.sleep(1000))
         start(mp, watchworkers.nothing, name="child")
+
+
+IMPORTS = """
+import threading
+import time
+from mpdemos import Stuck, watch
+
+class Noting:
+    names = []
+
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            self.names.append(name)
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, Noting())
+    for limit, block in (60, lambda mp: mp.Queue().get()), (0.4, lambda mp: time.sleep(1000)):
+        try:
+            with watch(limit=limit) as mp:
+                block(mp)
+        except Stuck as error:
+            print(str(error).splitlines()[0])
+    print(Noting.names)
+"""
+
+
+def test_the_guards_thread_imports_nothing(tmp_path):
+    """A child that is forked meanwhile could never import the same, as it must to tell of an error."""
+    command = [sys.executable, str(script(tmp_path, IMPORTS))]
+    done = subprocess.run(
+        command, env=environment(tmp_path / "t"), capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "Nobody can go on: every process waits for another one.",
+            "The block did not end within its limit of 0.4 seconds.",
+            "[]",
+        ],
+        "",
+    )
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="only a forked child has the watch of its parent")
+def test_a_forked_childs_own_children_need_nothing_of_its_parent():
+    with watch("fork") as mp:
+        with mp._reaping:  # as a pool's thread does while it notes the end of a worker
+            child = start(mp, watchworkers.start_and_join, mp, name="child")
+        child.join()
 
 
 def test_the_limit_ends_a_block_whose_records_cannot_be_understood(monkeypatch):

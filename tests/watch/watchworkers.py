@@ -56,6 +56,13 @@ def sleep_with_child(started):
     sleep_in(started)
 
 
+def start_and_join(mp):
+    """A process of a context that is its parent's."""
+    child = mp.Process(target=nothing)
+    child.start()
+    child.join()
+
+
 def send_wakeup_fd(writer):
     """Send where signals to this process are written to."""
     writer.send(signal.set_wakeup_fd(-1))

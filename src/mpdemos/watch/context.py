@@ -148,6 +148,9 @@ class Watch(context.BaseContext):
         return self
 
     def _begin(self) -> None:
+        # What the guard's thread uses is imported before it starts: to a child that is forked while another
+        # thread imports a module, that module (or what it needs, as `ast`) stays locked for ever.
+        from . import deadlock, explain  # noqa: F401
         from .guard import Guard
 
         self._owner, self._began = os.getpid(), time.perf_counter_ns()
@@ -481,7 +484,7 @@ class Watch(context.BaseContext):
 
     def _note_exit(self, child: TracedProcess) -> None:
         """If a child has ended, note its exit code once, and whether it failed."""
-        if _alive(child):
+        if os.getpid() != self._owner or _alive(child):  # a forked child's own children are not watched
             return
         with self._reaping:  # a pool joins its workers in a thread
             if child not in self._children:
