@@ -42,6 +42,23 @@ def wait_for(file, number):
     return number
 
 
+def hold(thing):
+    """Come in and stay: for a process that is killed while it is inside."""
+    with thing:
+        time.sleep(1000)
+
+
+def take_one(shelf):
+    """Take one plate and stay with it."""
+    shelf.get()
+    time.sleep(1000)
+
+
+def rest(_thing):
+    """Do nothing."""
+    time.sleep(1000)
+
+
 def named(control, name):
     """The control's process of this name."""
     return next(child for child in control._children if child.name == name)

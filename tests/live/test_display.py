@@ -78,6 +78,8 @@ def test_the_widgets_steer():
     toggle, release, kill, places, _workers = row.children
     assert release.disabled
     assert kill.disabled
+    late = []
+    line.observe(lambda _change: late.append(picture.value != control.image), "value")
     toggle.click()
     says(control, "2 places, 2 inside")
     wait_until(lambda: "2 places, 2 inside" in line.value)
@@ -90,8 +92,10 @@ def test_the_widgets_steer():
     wait_until(lambda: "4 places, 4 inside" in line.value)
     toggle.click()
     wait_until(lambda: "Every process has ended" in line.value)
-    wait_until(lambda: toggle.description == "Start")
+    assert toggle.description == "Start"
     assert kill.disabled
+    assert late
+    assert not any(late)
 
 
 # The picture

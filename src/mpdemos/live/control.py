@@ -206,7 +206,12 @@ class Control:
         self._calls[-1].start()
 
     def kill(self, candidates: Iterable[str], so: str) -> None:
-        """Kill the first of these that is alive, as somebody outside would: not on the watch's behalf."""
+        """Kill the first of these that is alive, as somebody outside would: not on the watch's behalf.
+
+        Args:
+            candidates: who held something at the last look, and may have let go of it since.
+            so: what came of it, true also of who held nothing any more.
+        """
         self.told = "Just now there is nobody to kill."
         for who in filter(self.history.is_alive, candidates):
             for child in process.active_children():
@@ -267,8 +272,8 @@ class Control:
         self._toggle.description = "Stop" if running else "Start"  # one button, or the focus would get lost
         for button in self._buttons:
             button.disabled = not running
-        self._line.value = f"<span>{escape(state)}</span>"
         self._picture.value = self.image
+        self._line.value = f"<span>{escape(state)}</span>"  # last: who reads the words sees the rest
 
     def _still(self) -> str:
         svg = files(__package__) / "stills" / f"{self.kind.lower()}.svg"

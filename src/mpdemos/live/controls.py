@@ -27,7 +27,7 @@ class Lock(Control):
         self.add("teller", workers.count_money)
 
     def _kill(self) -> None:
-        self.kill(self.history.holders.get(self.key, []), "it can never release the till")
+        self.kill(self.history.holders.get(self.key, []), "what it held it can never release")
 
     buttons = (("One more teller", _one_more), ("Kill the holder", _kill))
 
@@ -52,7 +52,7 @@ class Semaphore(Control):
         self.told = "One release too many: from now on it lets one more in than there are places."
 
     def _kill(self) -> None:
-        self.kill(self.history.holders.get(self.key, []), "its place is gone for good")
+        self.kill(self.history.holders.get(self.key, []), "a place that it held is gone for good")
 
     buttons = (("Release once too often", _release), ("Kill one inside", _kill))
 
@@ -123,7 +123,7 @@ class Queue(Control):
         # One that waits would take the queue's lock along, and no other waiter would ever get a plate.
         idle = self.waiting("get")
         waiters = (who for who, life in self.history.lives.items() if life.name.startswith("waiter"))
-        self.kill((who for who in waiters if who not in idle), "the plate that it carried is lost")
+        self.kill((who for who in waiters if who not in idle), "a plate that it carried is lost")
 
     buttons = (("Put a plate", _put), ("One more waiter", _one_more), ("Kill a waiter", _kill))
 
@@ -154,6 +154,6 @@ class Pool(Control):
             self.thing.apply_async(workers.nap, (self._submitted,))
 
     def _kill(self) -> None:
-        self.kill(self.history.unfinished, "its task is lost")
+        self.kill(self.history.unfinished, "a task that it was at is lost")
 
     buttons = (("Submit 4 tasks", _submit), ("Kill a busy worker", _kill))
