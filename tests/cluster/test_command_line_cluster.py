@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 LESSON = Path(__file__).parents[2] / "notebooks" / "09-beyond-one-machine.ipynb"
 LIMIT = 180  # seconds; a safety net: Dask needs 50 of them to start while five suites run
 LEASES = {  # scheduler, workers and client need the same; without them a dead holder's lock takes 40 s
-    "DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": "2s",
+    "DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": "10s",
     "DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_VALIDATION_INTERVAL": "200ms",
 }
 COMMAND = [sys.executable, "-m", "dask"]

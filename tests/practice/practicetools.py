@@ -74,7 +74,7 @@ def still_running():
     return left
 
 
-def helpers_end(patience=30.0):
+def helpers_end(patience=60.0):
     """Give what was killed the time to disappear."""
     deadline = time.monotonic() + patience
     while still_running() and time.monotonic() < deadline:

@@ -226,7 +226,7 @@ def test_in_a_real_kernel():
                 content = message["content"]
                 shown.append(content.get("text") or "\n".join(content.get("traceback", [])))
 
-            client.execute_interactive(code, timeout=60, output_hook=keep)
+            client.execute_interactive(code, timeout=120, output_hook=keep)
             return "".join(shown)
 
         assert run("%load_ext mpdemos") == ""
@@ -240,7 +240,7 @@ def test_in_a_real_kernel():
         assert first.is_dir()
         manager.restart_kernel()
         assert_goes(first)
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=120)
         second = Path(run(ask_folder).strip())
         assert second.is_dir()
         os.kill(manager.provisioner.pid, getattr(signal, "SIGKILL", signal.SIGTERM))

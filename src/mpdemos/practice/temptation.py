@@ -30,17 +30,19 @@ class Meeting:
     Args:
         mp: the watched block.
         parties: how many.
+        busy: how many times longer they wait, as the machine is busy.
     """
 
-    def __init__(self, mp: Watch, parties: int = 2) -> None:
+    def __init__(self, mp: Watch, parties: int = 2, busy: int = 1) -> None:
         plain = multiprocessing.get_context(mp._name)
         self._came, self._met, self._parties = plain.Value("i", 0), plain.Event(), parties
+        self._busy = busy
 
     def meet(self, patience: float = _PATIENCE) -> bool:
         """Wait for the others.
 
         Args:
-            patience: seconds; once they met, or somebody gave up, nobody waits here any more.
+            patience: seconds at rest; once they met, or somebody gave up, nobody waits here any more.
 
         Returns:
             Whether all came.
@@ -48,7 +50,7 @@ class Meeting:
         with self._came.get_lock():
             self._came.value += 1
             came = self._came.value
-        met = came >= self._parties or self._met.wait(patience)
+        met = came >= self._parties or self._met.wait(patience * self._busy)
         self._met.set()
         return met
 
@@ -59,10 +61,11 @@ class Tempting:
     Args:
         mp: the watched block.
         lock: the lock that guards it.
+        busy: how many times longer who does not hold it waits for another one, as the machine is busy.
     """
 
-    def __init__(self, mp: Watch, lock: Any) -> None:
-        self._recorder, self._lock, self._meeting = mp._recorder, lock, Meeting(mp)
+    def __init__(self, mp: Watch, lock: Any, busy: int = 1) -> None:
+        self._recorder, self._lock, self._meeting = mp._recorder, lock, Meeting(mp, busy=busy)
 
     def _use(self, action: str, what: Any) -> None:
         """Note a use before it is made, and make an unguarded one at the worst moment."""
@@ -180,7 +183,7 @@ def start_together(mp: Watch, target: Any, arguments: list[tuple[Any, ...]], nam
     return started
 
 
-def until_at_rest(mp: Watch, processes: list[Any]) -> None:
+def until_at_rest(mp: Watch, processes: list[Any], busy: int) -> None:
     """Let each of these processes run until it waits, without a limit, for another one, or has ended.
 
     Who waits again and again, each time for a while, is never at rest: patience ends, and nobody is wronged.
@@ -188,29 +191,33 @@ def until_at_rest(mp: Watch, processes: list[Any]) -> None:
     Args:
         mp: the watched block.
         processes: some of its processes.
+        busy: how many times longer patience lasts, as the machine is busy.
     """
     _until_last(
-        mp, lambda last: all(last.get(each.name) == "waits" or not each.is_alive() for each in processes)
+        mp,
+        lambda last: all(last.get(each.name) == "waits" or not each.is_alive() for each in processes),
+        busy,
     )
 
 
-def until_two_rest(mp: Watch) -> None:
+def until_two_rest(mp: Watch, busy: int) -> None:
     """As `until_at_rest`, of two processes that may not be started yet; also in a thread of this one.
 
     Args:
         mp: the watched block.
+        busy: how many times longer patience lasts, as the machine is busy.
     """
 
     def they_rest(last: dict[str, str]) -> bool:
         theirs = [action for name, action in last.items() if name != "MainProcess"]
         return len(theirs) >= 2 and set(theirs) <= {"waits", "returned", "exits"}
 
-    _until_last(mp, they_rest)
+    _until_last(mp, they_rest, busy)
 
 
-def _until_last(mp: Watch, so_it_is: Callable[[dict[str, str]], bool]) -> None:
+def _until_last(mp: Watch, so_it_is: Callable[[dict[str, str]], bool], busy: int) -> None:
     """Wait with patience until something is true of what the main thread of each process did last."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _PATIENCE * busy
     while time.monotonic() < deadline and len(events := mp.events) < _BUSY:
         if so_it_is({event.process: event.action for event in events if not event.thread}):
             return

@@ -157,7 +157,7 @@ def _told(texts: dict[str, str]) -> str:
 
 
 _NUMBERS, _TASKS = range(10, 2013), 7  # 2,003 numbers: no number of tasks divides them
-_TOGETHER = 5.0  # seconds that the first task waits for a second one
+_TOGETHER = 5.0  # seconds at rest that the first task waits for a second one
 _both: Meeting
 _recorder: Any
 _called = 0
@@ -215,7 +215,7 @@ class _Cluster(Executor):
 def total(trial: Trial) -> None:
     """The first task waits until a second one runs in another process."""
     with trial.watch() as mp:
-        begin = (Meeting(mp), mp._recorder)
+        begin = (Meeting(mp, busy=trial.busy), mp._recorder)
         with ProcessPoolExecutor(2, mp_context=mp, initializer=_join, initargs=begin) as pool:
             answer = trial.answer(_Cluster(pool, mp._recorder), _square, _NUMBERS, _TASKS)
         events = list(mp.events)

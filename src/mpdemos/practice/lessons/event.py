@@ -15,20 +15,20 @@ from ..predict import Question
 from ..temptation import Number, Use, uses
 from ..trial import Trial
 
-_PATIENCE = 8.0  # seconds; a right answer needs them only on a machine that is very busy
+_PATIENCE = 8.0  # seconds at rest; a right answer needs them only on a machine that is very busy
 _LONG = 20.0  # the same, for what ends early also if the answer is wrong
 
 
 def _until(
-    mp: Watch, processes: list[Any], condition: Callable[[], bool], patience: float = _PATIENCE
+    trial: Trial, mp: Watch, processes: list[Any], so_it_is: Callable[[], bool], patience: float = _PATIENCE
 ) -> bool:
-    """Wait until something is true, with patience; whether it is.
+    """Wait until something is true, with patience, which lasts longer on a busy machine; whether it is.
 
     Raises:
         ChildFailed: as soon as one of the processes has failed.
     """
-    deadline = time.monotonic() + patience
-    while not condition():
+    deadline = time.monotonic() + patience * trial.busy
+    while not so_it_is():
         for process in processes:
             if process.exitcode:
                 process.join()
@@ -39,14 +39,14 @@ def _until(
     return True
 
 
-def _let_end(mp: Watch, processes: list[Any]) -> None:
+def _let_end(trial: Trial, mp: Watch, processes: list[Any]) -> None:
     """Join all. If one has failed, the others may wait for it in vain.
 
     Raises:
         ChildFailed: as soon as one of the processes has failed.
     """
     left = processes
-    while left and connection.wait([process.sentinel for process in left], 2):
+    while left and connection.wait([process.sentinel for process in left], 2 * trial.busy):
         left = [process for process in left if process.exitcode is None]
         for process in processes:
             if process.exitcode:
@@ -98,13 +98,13 @@ def greet(trial: Trial) -> None:
         doors[0].set()
         for guest in guests:
             guest.start()
-        guests[0].join(_PATIENCE)
+        guests[0].join(_PATIENCE * trial.busy)
         trial.require(
             guests[0].exitcode is not None,
             "guest-1 came to an open door, and does not go on. wait() goes on at once when the flag is up.",
         )
         trial.require(
-            _until(mp, guests, lambda: _waits(mp, "guest-2") or guests[1].exitcode == 0),
+            _until(trial, mp, guests, lambda: _waits(mp, "guest-2") or guests[1].exitcode == 0),
             "guest-2 does something else while the door is closed. door.wait(timeout=...) waits for it.",
         )
         doors[1].set()
@@ -178,18 +178,24 @@ def poll(trial: Trial) -> None:
         ]
         for poller in pollers:
             poller.start()
-        _until(mp, pollers, lambda: _has(mp, "slow", looks=1, waits=1) or slow.exitcode == 0, _LONG)
+        _until(trial, mp, pollers, lambda: _has(mp, "slow", looks=1, waits=1) or slow.exitcode == 0, _LONG)
         seen = _count(mp, "quick", "looks")
-        _until(mp, pollers, lambda: _has(mp, "quick", looks=seen + 3, waits=20) or quick.exitcode == 0, _LONG)
+        _until(
+            trial,
+            mp,
+            pollers,
+            lambda: _has(mp, "quick", looks=seen + 3, waits=20) or quick.exitcode == 0,
+            _LONG,
+        )
         early = [poller.name for poller in pollers if poller.exitcode == 0]
         trial.require(
             not early, f"{' and '.join(early)} ended before anybody asked: go on until stop is set."
         )
         if _pauses(mp, "quick"):
-            _until(mp, pollers, lambda: _pauses_long_or_goes_on(mp, "slow"), _LONG)
+            _until(trial, mp, pollers, lambda: _pauses_long_or_goes_on(mp, "slow"), _LONG)
         looks = {name: _count(mp, name, "looks") for name in pauses}
         stop.set()
-        _until(mp, pollers, lambda: all(poller.exitcode == 0 for poller in pollers))
+        _until(trial, mp, pollers, lambda: all(poller.exitcode == 0 for poller in pollers))
         _require_that_they_stopped(trial, mp, [p.name for p in pollers if p.exitcode is None])
     trial.require(
         looks["quick"] > 1 and looks["slow"],
@@ -294,14 +300,14 @@ def bake_and_buy(trial: Trial) -> None:
 
             first = start(buy, (empty, on_empty), "buyer-1", "buyer-2")
             first += start(bake, (full, on_full, 1), "baker-3", "baker-4")
-            _until(mp, first, lambda: _all_wait_or_one_never_will(mp, first), _LONG)
+            _until(trial, mp, first, lambda: _all_wait_or_one_never_will(mp, first), _LONG)
             _require_that_they_wait(trial, mp, [p.name for p in first if not _waits(mp, p.name)])
             for shelf in (empty, full):
                 with shelf:
                     shelf.notify_all()
             later = start(bake, (empty, on_empty, 1), "baker-1", "baker-2")
             later += start(buy, (full, on_full), "buyer-3", "buyer-4")
-            _let_end(mp, first + later)
+            _let_end(trial, mp, first + later)
     except Stuck:
         _require_good_manners(trial)
         raise

@@ -25,7 +25,7 @@ def stamp(trial: Trial) -> None:
     with trial.watch() as mp:
         lock = mp.Lock()
         mp.label(pen=lock)
-        diary = Diary(mp, lock)
+        diary = Diary(mp, lock, trial.busy)
         together(mp, trial.answer, [(lock, diary, name) for name in ("Ann", "Bo", "Cy")], "guest")
     written = uses(mp, "pen")
     lines = [use.what for use in written]

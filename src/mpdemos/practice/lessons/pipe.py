@@ -201,7 +201,7 @@ def _answer_when_one_has_left(line: Any, left: Any) -> None:
     line.send(0)
 
 
-_BUSY = 1.0  # seconds that a send goes on after its last byte, unless somebody waits for it
+_LASTS = 1.0  # seconds at rest that a send goes on after its last byte, unless somebody waits for it
 _WAITING = {"threading", "queue", "concurrent.futures._base", "concurrent.futures.thread"}
 
 
@@ -261,7 +261,7 @@ def _all_pairs(trial: Trial) -> Watch:
         for one, other in ((1, 2), (1, 3), (2, 3)):
             lines[one][other], lines[other][one] = mp.Pipe()
             mp.label(**{f"line_{one}_{other}": lines[one][other]})
-        jobs = [(trial.answer, mp._recorder, number, lines[number]) for number in lines]
+        jobs = [(trial.answer, mp._recorder, number, lines[number], _LASTS * trial.busy) for number in lines]
         together(mp, _exchange, jobs, "clerk")
     return mp
 
@@ -275,10 +275,10 @@ def _load(number: int) -> bytes:
     return bytes([number]) * (500_000 * (number + 1))
 
 
-def _exchange(swap: Any, recorder: Any, number: int, lines: dict[int, Any]) -> None:
+def _exchange(swap: Any, recorder: Any, number: int, lines: dict[int, Any], lasts: float) -> None:
     for other, line in lines.items():
         sent, returned = threading.Event(), threading.Event()
-        _let_send_last(line, recorder, sent, returned)
+        _let_send_last(line, recorder, sent, returned, lasts)
         before = set(threading.enumerate())
         got = swap(line, _load(number))
         if not sent.is_set() and set(threading.enumerate()) - before:
@@ -295,7 +295,9 @@ def _described(data: Any) -> str:
     return f"{len(data)} bytes" if isinstance(data, bytes) else f"{data!r:.60}"
 
 
-def _let_send_last(line: Any, recorder: Any, sent: threading.Event, returned: threading.Event) -> None:
+def _let_send_last(
+    line: Any, recorder: Any, sent: threading.Event, returned: threading.Event, lasts: float
+) -> None:
     """Let a thread's send last until the main thread waits for it, or has gone on without waiting."""
     send = line._send_bytes
 
@@ -304,7 +306,7 @@ def _let_send_last(line: Any, recorder: Any, sent: threading.Event, returned: th
         sent.set()
         if threading.current_thread() is threading.main_thread():
             return
-        deadline = time.monotonic() + _BUSY
+        deadline = time.monotonic() + lasts
         while time.monotonic() < deadline and not _main_waits_for_a_thread():
             if returned.wait(0.001):
                 recorder.note("leaves early")

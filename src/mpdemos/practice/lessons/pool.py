@@ -284,7 +284,7 @@ def _states(trial: Trial, pairs: Any) -> list[Any]:
 
 
 _GUESTS, _KILLERS = ["ann", "bob", "cy", "dee", "eve"], ["bob", "dee"]
-_ALONE = 8.0  # seconds that the first task waits for a second one
+_ALONE = 8.0  # seconds at rest that the first task waits for a second one, and then for its death
 
 
 @exercise(
@@ -306,7 +306,8 @@ def survive(trial: Trial) -> None:
     folder = tempfile.mkdtemp()
     with trial.watch(check=False) as mp:
         try:
-            answer = trial.answer(mp, _Task(mp, "serve", _serve, folder, mp._recorder), list(_GUESTS))
+            serve = _Task(mp, "serve", _serve, folder, mp._recorder, trial.busy)
+            answer = trial.answer(mp, serve, list(_GUESTS))
         except BrokenProcessPool:
             trial.require(
                 False,
@@ -351,26 +352,37 @@ def survive(trial: Trial) -> None:
         )
 
 
-def _serve(guest: str, folder: str, recorder: Any) -> str:
+def _serve(guest: str, folder: str, recorder: Any, busy: int) -> str:
     first = not Path(folder, "ann").exists()
-    _wait_for_company(folder)
+    _wait_for_company(folder, busy)
     if guest in _KILLERS:
         recorder.note("dies", "", guest)
+        Path(folder, "dies").touch()
         get_killed(guest)
     if guest == "ann" and first:
         Path(folder, "ann").touch()
-        time.sleep(1)  # until its executor breaks and ends it
+        _wait_for_a_death(folder, busy)
+        time.sleep(busy)  # until its executor breaks and ends it
     return guest.upper()
 
 
-def _wait_for_company(folder: str) -> None:
+def _wait_for_company(folder: str, busy: int) -> None:
     """Wait until a second process is here, the first time."""
     Path(folder, f"pid-{os.getpid()}").touch()
-    deadline = time.monotonic() + _ALONE
+    deadline = time.monotonic() + _ALONE * busy
     alone = Path(folder, "alone")
     while len(list(Path(folder).glob("pid-*"))) < 2 and not alone.exists():
         if time.monotonic() > deadline:
             alone.touch()
+        time.sleep(0.002)
+
+
+def _wait_for_a_death(folder: str, busy: int) -> None:
+    """Wait until somebody dies; who works alone would wait in vain."""
+    deadline = time.monotonic() + _ALONE * busy
+    while not Path(folder, "dies").exists() and not Path(folder, "alone").exists():
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.002)
 
 

@@ -29,8 +29,8 @@ class Job:
     Who waits for the end of one before it starts the next sees it end alone, after a while.
     """
 
-    def __init__(self, mp: Watch, parties: int) -> None:
-        self._recorder, self._meeting = mp._recorder, Meeting(mp, parties)
+    def __init__(self, mp: Watch, parties: int, busy: int) -> None:
+        self._recorder, self._meeting = mp._recorder, Meeting(mp, parties, busy)
 
     def begin(self, argument: Any) -> None:
         """Note that this process does the job, and wait for the others.
@@ -108,7 +108,7 @@ def run_all(trial: Trial) -> None:
     """Three processes, each with an exit code of its own, that stay until all three are there."""
     arguments = [0, 3, 7]
     with trial.watch(check=False) as mp:
-        job = Leave(mp, len(arguments))  # kept until the end: a child may still have to find what is in it
+        job = Leave(mp, len(arguments), trial.busy)  # kept until the end: a child may find late what is in it
         codes = trial.answer(mp, job, list(arguments))
     _require_a_process_each(trial, mp, arguments, "job(argument)")
     _require_side_by_side(trial, mp)
@@ -135,10 +135,10 @@ _PRICES = {"north": 7, "east": 0, "south": 5, "west": 9}
 class Price(Job):
     """``job(shop, line)``: send the price of a shop; two shops fail, one of them after it has sent."""
 
-    def __init__(self, mp: Watch) -> None:
-        super().__init__(mp, len(_PRICES))
+    def __init__(self, mp: Watch, busy: int) -> None:
+        super().__init__(mp, len(_PRICES), busy)
         plain = multiprocessing.get_context(mp._name)
-        self._south_has_sent = plain.Event()
+        self._south_has_sent, self._busy = plain.Event(), busy
 
     def __call__(self, shop: Any, line: Any) -> None:
         """Send the price, or fail."""
@@ -146,7 +146,7 @@ class Price(Job):
         if shop == "east":
             raise ValueError("price is no number")
         if shop == "north":  # not in the order of the arguments: in one line for all they would be mixed up
-            self._south_has_sent.wait(2)
+            self._south_has_sent.wait(2 * self._busy)
         line.send(_PRICES.get(shop))
         if shop == "south":
             self._south_has_sent.set()
@@ -169,7 +169,7 @@ def collect(trial: Trial) -> None:
     shops = list(_PRICES)
     try:
         with trial.watch(check=False) as mp:
-            job = Price(mp)
+            job = Price(mp, trial.busy)
             numbers = trial.answer(mp, job, list(shops))
     except EOFError as error:
         error.add_note("A process ended and had sent nothing, and recv() says so. Its number is None.")

@@ -32,7 +32,7 @@ def double(trial: Trial) -> None:
         numbers, doubled = mp.Queue(), mp.SimpleQueue()
         mp.label(numbers=numbers, doubled=doubled)
         started = start_together(mp, trial.answer, [(numbers, doubled)] * 2, "doubler")
-        until_at_rest(mp, started)
+        until_at_rest(mp, started, trial.busy)
         gone = [process.name for process in started if not process.is_alive()]
         for item in [*range(10), None, None]:
             numbers.put(item)
@@ -97,7 +97,7 @@ def gather_all(trial: Trial) -> None:
         (collector,) = start_together(
             mp, _collect, [(mp._recorder, gather, results, 2, gathered)], "collector"
         )
-        until_at_rest(mp, [collector])
+        until_at_rest(mp, [collector], trial.busy)
         producers = [
             mp.Process(target=produce, args=(results, log), name=f"producer-{number}")
             for number, log in enumerate(logs, 1)
@@ -162,15 +162,16 @@ class Result:
 class Task:
     """Work for two processes: item 0 takes until the other process has sent a result."""
 
-    def __init__(self, mp: Watch) -> None:
+    def __init__(self, mp: Watch, busy: int) -> None:
         plain = multiprocessing.get_context(mp._name)
         self._recorder, self.sent, self.another_came = mp._recorder, plain.Value("i", 0), plain.Event()
+        self._busy = busy
 
     def __call__(self, item: int) -> Result:
         """Do the work."""
         self._recorder.note("works", "", str(item))
         if item == 0 and multiprocessing.parent_process() is not None:
-            self.another_came.wait(5)
+            self.another_came.wait(5 * self._busy)
         return Result(self, item)
 
 
@@ -180,13 +181,13 @@ class _Item(int):
     Who takes an empty queue for the end has ended by then.
     """
 
-    waits: ClassVar[list[Watch]] = []  # empty when one has waited
+    waits: ClassVar[list[tuple[Watch, int]]] = []  # empty when one has waited
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What pickle asks for: in a queue's feeder thread, when the item leaves."""
         in_thread = threading.current_thread() is not threading.main_thread()
         if self.waits and in_thread and multiprocessing.parent_process() is None:
-            until_two_rest(self.waits.pop())
+            until_two_rest(*self.waits.pop())
         return int, (int(self),)
 
 
@@ -209,8 +210,8 @@ def map_in_order(trial: Trial) -> None:
     items = [_Item(number) for number in (0, 4, 2, 5, 1, 3)]  # neither this order nor that of their strings
     try:
         with trial.watch() as mp:
-            _Item.waits = [mp]
-            found = trial.answer(mp, Task(mp), items, 2)
+            _Item.waits = [(mp, trial.busy)]
+            found = trial.answer(mp, Task(mp, trial.busy), items, 2)
     except Stuck:
         _nobody_ended_too_early(trial, mp)
         raise
@@ -230,7 +231,7 @@ def map_in_order(trial: Trial) -> None:
         f"{', '.join(order) or 'nothing'}.",
     )
     with trial.watch() as mp:
-        found = trial.answer(mp, Task(mp), [], 2)
+        found = trial.answer(mp, Task(mp, trial.busy), [], 2)
     trial.require(found == [], f"For no items the result is [], and not {_short(found)}.")
     _nobody_was_ended(trial, mp)
 

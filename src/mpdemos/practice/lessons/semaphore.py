@@ -122,8 +122,8 @@ BROKEN, PAGES = ["page-1", "page-2"], ["page-3", "page-4", "page-5"]
 class Server:
     """What a checker hands to a worker as a server: it has pages, and some cannot be read."""
 
-    def __init__(self, mp: Watch) -> None:
-        self._recorder, self._two = mp._recorder, Meeting(mp)
+    def __init__(self, mp: Watch, busy: int) -> None:
+        self._recorder, self._two = mp._recorder, Meeting(mp, busy=busy)
 
     def get(self, page: str) -> str:
         """The text of a page, as soon as two are here."""
@@ -149,13 +149,13 @@ class Server:
 def download(trial: Trial) -> None:
     """First two come too early and their pages fail, then three come: who kept a place keeps others out."""
     with trial.watch() as mp, tempfile.TemporaryDirectory() as name:
-        places, server, folder = mp.Semaphore(2), Server(mp), Path(name)
+        places, server, folder = mp.Semaphore(2), Server(mp, trial.busy), Path(name)
         mp.label(places=places)
         jobs = {page: (places, server, page, folder) for page in BROKEN + PAGES}
         for _ in BROKEN:
             places.acquire()
         early = start_together(mp, trial.answer, [jobs[page] for page in BROKEN], "early")
-        until_at_rest(mp, early)  # who waits only for a while, and then goes on, has no place by now
+        until_at_rest(mp, early, trial.busy)  # who waits for a while, and then goes on, has no place by now
         for _ in BROKEN:
             places.release()
         for process in early:
@@ -239,7 +239,7 @@ def shelf(trial: Trial) -> None:
                 if takers_first:
                     sides.reverse()
                 started = start_together(mp, *sides[0])
-                until_at_rest(mp, started)
+                until_at_rest(mp, started, trial.busy)
                 for process in started + start_together(mp, *sides[1]):
                     process.join()
                 found = _drained(taken)

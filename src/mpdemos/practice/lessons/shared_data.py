@@ -266,7 +266,7 @@ def two_halves(trial: Trial) -> None:
         memory.recorder = mp._recorder
         lock = mp.Lock()
         mp.label(lock=lock)
-        middle, looked = Meeting(mp), Meeting(mp)
+        middle, looked = Meeting(mp, busy=trial.busy), Meeting(mp, busy=trial.busy)
         mine, busy = _Current(mp, lock), _Current(mp, lock)
         jobs = [
             mp.Process(target=_film, args=(write, memory, mine, lock, middle, looked), name="camera"),
