@@ -40,7 +40,7 @@ from jupyter_client.connect import write_connection_file
 from mpdemos.watch.remover import cleans_up
 
 ROOT = Path(__file__).parent.parent
-LIMIT = 5  # seconds of each watched block, in place of the lessons' 10 and 20
+LIMIT = 5  # seconds of each watched block, in place of the lessons' 10, 20 and 30
 COLD = 0.25  # of all kernels are struck in the first run of the cell
 EARLY = 0.3  # of the faults that last come before the cell, which makes its locks and queues at once
 GRACE = 2.0  # seconds: beyond the limit for the end of the cell, and then for all that shall disappear
@@ -74,7 +74,7 @@ def demos() -> list[Demo]:
         for number, code in enumerate(codes):
             if "with watch(" in code and not _only_defines(code):
                 before = "\n".join(_needed(codes[:number], _wanted(code)))
-                short = re.sub(r"limit=(10|20)\b", f"limit={LIMIT}", code)
+                short = re.sub(r"limit=(10|20|30)\b", f"limit={LIMIT}", code)
                 short = short.replace("watch()", f"watch(limit={LIMIT})")
                 short = short.replace('watch("spawn")', f'watch("spawn", limit={LIMIT})')
                 found.append(Demo(f"{path.stem} [{number}]", before, short))

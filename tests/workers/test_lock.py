@@ -8,7 +8,7 @@ from workertools import Watched, is_held
 
 from mpdemos.workers import lock as bank
 
-LIMIT = 30  # seconds; a safety net
+LIMIT = 120  # seconds; a safety net
 
 
 @pytest.fixture(params=multiprocessing.get_all_start_methods())

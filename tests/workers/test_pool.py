@@ -15,7 +15,7 @@ from workertools import Watched
 
 from mpdemos.workers import pool as tasks
 
-LIMIT = 30  # seconds; a safety net
+LIMIT = 120  # seconds; a safety net
 
 
 @pytest.fixture(params=multiprocessing.get_all_start_methods())

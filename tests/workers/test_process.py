@@ -12,7 +12,7 @@ import pytest
 from mpdemos import watch
 from mpdemos.workers import process as work
 
-LIMIT = 30  # seconds; a safety net, never waited for
+LIMIT = 120  # seconds; a safety net, never waited for
 
 
 @pytest.fixture(params=multiprocessing.get_all_start_methods())

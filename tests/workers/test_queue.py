@@ -7,7 +7,7 @@ import pytest
 
 from mpdemos.workers import queue as kitchen
 
-SOON = 20  # seconds: a safety net, never reached
+SOON = 120  # seconds: a safety net, never reached
 BIG = b"x" * 1_000_000  # more than any pipe holds
 
 

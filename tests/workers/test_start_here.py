@@ -9,7 +9,7 @@ import pytest
 
 from mpdemos.workers import start_here as here
 
-LIMIT = 30  # seconds; a safety net
+LIMIT = 120  # seconds; a safety net
 
 
 @pytest.fixture(params=multiprocessing.get_all_start_methods())

@@ -55,7 +55,7 @@ def look_for_end(reader: Connection, writer: Connection | None, line: Connection
     if writer is not None:
         writer.close()  # one's own copy
     line.recv()
-    line.send(reader in wait([reader], timeout=0))
+    line.send(reader in wait([reader], timeout=0.5))  # the fork server closes its copies a little later
 
 
 def child_sees_end(ctx: Any, give_writer: bool) -> bool:

@@ -64,7 +64,7 @@ def cook_badly(shelf: Queue[Any], home: Event) -> None:
     """Put something that cannot be pickled, then a plate; stay until it is time to go home."""
     shelf.put(lambda: "soup")
     shelf.put("salad")
-    home.wait(10)
+    home.wait(60)
 
 
 def expect(shelf: Queue[Any], here: Event) -> None:
@@ -81,7 +81,7 @@ class HotPlate:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What pickle asks for."""
-        self.cool.wait(10)
+        self.cool.wait(60)
         return str, ("a cool plate",)
 
 

@@ -70,4 +70,4 @@ def vanish(answers: Answers) -> None:
 def stay(tell: Connection) -> None:
     """Tell that this process runs, then stay for a while."""
     tell.send("here")
-    time.sleep(5)
+    time.sleep(30)
