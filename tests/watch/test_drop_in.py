@@ -223,7 +223,7 @@ def test_queues_return_and_refuse_what_queues_do(either):
         items.put("b", block=False)
     with pytest.raises(queue.Full):
         items.put("b", timeout=0.01)
-    assert items.get(timeout=5) == "a"
+    assert items.get(timeout=60) == "a"
     with pytest.raises(queue.Empty):
         items.get_nowait()
     with pytest.raises(queue.Empty):

@@ -3,7 +3,6 @@
 The fixture `nothing_is_left` looks after every test of this folder; the tests here give it something to find.
 """
 
-import gc
 import importlib
 import os
 import signal
@@ -23,9 +22,7 @@ from leftovers import SHARED
 from watchtools import METHODS, PATIENCE, environment, expire_when, posix_only, running, script, wait_until
 
 from mpdemos import Stuck, watch
-from mpdemos.watch import context, remover
-
-SAFETY = 10.0  # seconds that orphans may take to end; they take a fraction of one
+from mpdemos.watch import context, pools, remover
 
 
 def gone(pid):
@@ -56,11 +53,12 @@ def test_a_forgotten_daemon(method):
 
 @posix_only
 def test_a_forgotten_daemon_that_is_deaf():
-    with pytest.raises(Stuck), watch(limit=0.5) as mp:  # it may not end by itself, so the limit has to do it
+    with pytest.raises(Stuck), watch(limit=PATIENCE) as mp:  # or the child may end by itself
         started = mp.Event()
         child = mp.Process(target=watchworkers.sleep_deaf, args=(started,), daemon=True)
         child.start()
         started.wait()
+        expire_when(mp, lambda: mp._guard._over)  # when the block is being left
     assert gone(child.pid)
 
 
@@ -136,7 +134,7 @@ def test_a_pool_that_was_made_by_its_class(tmp_path, method, how):
 @pytest.mark.parametrize("how", ["kept", "dropped", "not waited for", "cancelled"])
 def test_an_executor_that_is_left_to_itself_finishes(how, method, monkeypatch):
     """No task can end before the block is being left, and each needs a manager for that."""
-    with watch(method) as mp:
+    with watch(method, limit=None) as mp:
         leaving = mp.Manager().Event()
         most = 1 if how == "kept" and method != "fork" else None  # the library can replace no other worker
         executor = ProcessPoolExecutor(1, mp_context=mp, max_tasks_per_child=most)
@@ -213,9 +211,11 @@ def test_a_thread_that_is_left_keeps_no_file_open():
         assert stat.S_ISREG(os.fstat(mp._recorder._fd).st_mode)
     assert stat.S_ISCHR(os.fstat(mp._recorder._fd).st_mode)  # nowhere
     mp._recorder.note("this thread writes still")
+    items.close()
+    items.join_thread()
 
 
-def test_no_file_stays_open():
+def test_no_file_stays_open(no_collection):
     """On Windows an open file would keep its folder, too."""
     process = psutil.Process()
     files, numbers = [], []
@@ -225,10 +225,26 @@ def test_no_file_stays_open():
             folder = os.path.basename(mp._folder)  # on Windows its path has two spellings
             assert [file.path for file in process.open_files() if folder in file.path]
         files.append([file.path for file in process.open_files() if folder in file.path])
-        gc.collect()  # what an earlier test dropped would be closed sometime
         numbers.append(process.num_fds() if os.name == "posix" else 0)  # there psutil shows no removed file
     assert files == [[], [], []]
     assert numbers == numbers[:1] * 3
+
+
+def test_a_file_that_comes_while_the_folder_is_removed_goes_too(tmp_path, monkeypatch):
+    """Of a child that was started too late for the end of the block."""
+    rmdir, came = os.rmdir, []
+
+    def rmdir_late(path, **how):
+        if os.path.basename(path).startswith("mpdemos-") and not came:
+            came.append(tmp_path / os.path.basename(path) / "999-1.jsonl")
+            came[0].touch()
+        rmdir(path, **how)
+
+    monkeypatch.setattr(os, "rmdir", rmdir_late)
+    with watch():
+        pass
+    assert came
+    assert list(tmp_path.glob("mpdemos-*")) == []
 
 
 def test_a_process_that_never_started_is_no_trouble():
@@ -301,7 +317,7 @@ def join_and_interrupt(mp, child):
 
 
 def interrupt_during_join(mp, name):
-    wait_until(lambda: any(event.detail == ["join", name] for event in mp.events), SAFETY)
+    wait_until(lambda: any(event.detail == ["join", name] for event in mp.events))
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
@@ -322,7 +338,7 @@ def test_one_ctrl_c_is_one(when):
             look = mp._guard._handler.look
             mp._guard._handler.look = lambda: looks.append(look())
             signal.raise_signal(signal.SIGINT)
-            wait_until(lambda: len(looks) > 3, SAFETY)
+            wait_until(lambda: len(looks) > 3)
     finally:
         signal.signal(signal.SIGINT, former)
     assert heard == [signal.SIGINT]
@@ -401,7 +417,7 @@ def test_ctrl_c_ends_everything(tmp_path, method, where, everybody):
         run.await_line("ready")
         run.send(signal.SIGINT, everybody)
         code, told = run.end()
-        wait_until(lambda: not run.processes(), SAFETY)  # the library's helpers need a moment
+        wait_until(lambda: not run.processes())  # the library's helpers need a moment
         assert "KeyboardInterrupt" in told
         assert code == -signal.SIGINT
         assert run.folders() == []
@@ -417,7 +433,7 @@ def test_orphans_end_by_themselves(tmp_path, method, where):
         assert len(run.folders()) == 1
         run.send(signal.SIGKILL)
         run.wait()
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert run.folders() == []
 
 
@@ -449,7 +465,7 @@ def test_a_group_that_is_killed_leaves_no_semaphore(tmp_path, method):
         assert all(semaphore.exists() for semaphore in made)
         run.send(signal.SIGKILL, everybody=True)
         run.wait()
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         left = [semaphore for semaphore in made if semaphore.exists()]
         for semaphore in left:  # they would stay until the machine is started anew
             semaphore.unlink()
@@ -482,7 +498,7 @@ def test_a_killed_program_without_children_leaves_no_folder(tmp_path, method, wh
         assert list(run.folder.glob("pymp-*"))
         run.send(signal.SIGKILL)
         run.wait()
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert list(run.folder.iterdir()) == []
 
 
@@ -523,7 +539,7 @@ def test_what_a_killed_remover_knew_is_removed(tmp_path, another, killed):
     with running(script(tmp_path, KILLS_THE_REMOVER.format(another=another, killed=killed))) as run:
         run.await_line("ready")
         assert run.wait() == (-signal.SIGKILL if killed else 0)
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert run.folders() == []
 
 
@@ -547,7 +563,7 @@ def test_a_forked_child_leaves_its_parent_the_folder(tmp_path):
     with running(script(tmp_path, FORKS_WITHOUT_A_REMOVER)) as run:
         run.await_line("still there")
         assert run.wait() == 0
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert run.folders() == []
 
 
@@ -600,6 +616,7 @@ def test_who_is_being_started_when_the_block_ends_is_ended_too(method, monkeypat
 
 def test_who_is_started_too_late_for_the_end_of_the_block_is_ended_at_once(method, monkeypatch):
     monkeypatch.setattr(context, "_START", 0.1)
+    monkeypatch.setattr(context, "_GOODBYE", PATIENCE)
     over, told = threading.Event(), []
     monkeypatch.setattr(threading, "excepthook", lambda args: told.append(str(args.exc_value)))
     with pytest.raises(KeyError), watch(method) as mp:
@@ -639,7 +656,13 @@ def test_a_pool_that_is_interrupted_while_it_is_made_replaces_no_worker(method, 
             handlers.append(thread)
             raise KeyboardInterrupt
 
-    told = []
+    def look_late(*args):
+        time.sleep(0.5)  # time enough to leave the block, if nobody waited
+        look(*args)
+
+    told, look = [], pools.pool.Pool._maintain_pool
+    monkeypatch.setattr(pools.pool.Pool, "_maintain_pool", staticmethod(look_late))
+    monkeypatch.setattr(pools, "_POLITE", PATIENCE)
     monkeypatch.setattr(threading, "excepthook", told.append)
     monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt), watch(method) as mp:
@@ -769,7 +792,7 @@ def test_an_orphan_takes_its_own_children_along(tmp_path, method):
         run.await_line("ready")
         run.send(signal.SIGKILL)
         run.wait()
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -778,7 +801,7 @@ def test_the_end_of_the_block_takes_the_childrens_children_along(tmp_path, metho
     text = FAMILY.replace("child.join()", "1 / 0").replace("sleep_with_child", family)
     with running(script(tmp_path, text), method) as run:
         assert run.wait() == 1
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
 
 
 SHARES = """
@@ -805,7 +828,7 @@ def test_who_cleans_up_after_a_child_is_not_ended(tmp_path):
     name = f"mpdemos-test-{os.getpid()}"
     with running(script(tmp_path, SHARES), name) as run:
         assert run.wait() == 1
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert not os.path.exists(os.path.join(SHARED, name))
 
 
@@ -827,7 +850,7 @@ def test_who_is_just_becoming_a_program_that_cleans_up_is_not_ended(tmp_path):
     name = f"mpdemos-test-{os.getpid()}"
     with running(script(tmp_path, A_YOUNG_ONE + SHARES), name) as run:
         assert run.wait() == 1
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert not os.path.exists(os.path.join(SHARED, name))
 
 
@@ -859,7 +882,7 @@ def test_a_child_that_watches_and_is_ended_leaves_no_folder(tmp_path, method):
     text = FAMILY.replace("child.join()", "1 / 0").replace("sleep_with_child", "watch_and_sleep")
     with running(script(tmp_path, text), method) as run:
         assert run.wait() == 1
-        wait_until(lambda: not run.processes(), SAFETY)
+        wait_until(lambda: not run.processes())
         assert run.folders() == []
 
 

@@ -95,7 +95,7 @@ def main():
 if __name__ == "__main__":
     main()
 """
-CHANGED = "    from mpdemos import watch\n    with watch() as multiprocessing: main()\n"
+CHANGED = "    from mpdemos import watch\n    with watch(limit=100) as multiprocessing: main()\n"
 
 
 def output(folder, text):

@@ -39,7 +39,7 @@ def sleep_in(started):
 def sleep_for_now(started):
     """Sleep for longer than anybody has to wait, and yet end."""
     started.set()
-    for _ in range(100):
+    for _ in range(600):
         time.sleep(0.2)
 
 

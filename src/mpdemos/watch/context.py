@@ -166,6 +166,7 @@ class Watch(context.BaseContext):
             self._limit, self._expire, self._note_sentinel, self._nobody_can_go_on, self._end_running
         )
         self._guard.leaving_code = Watch.__exit__.__code__
+        self._guard.entering_codes = (Watch.__enter__.__code__, Watch._begin.__code__, Guard.start.__code__)
         self._guard.start()
 
     def _remove_record(self) -> None:
@@ -173,12 +174,14 @@ class Watch(context.BaseContext):
 
         self._state = "over"
         self._recorder.close()  # or Windows could not remove its file
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if os.path.isdir(self._folder):  # there was no file descriptor for that: try without
-            with contextlib.suppress(OSError):
-                os.unlink(self._recorder.path)
-            with contextlib.suppress(OSError):
-                os.rmdir(self._folder)
+        for _ in range(3):  # a child that was started too late may just have begun its record there
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if not os.path.isdir(self._folder):
+                return
+        with contextlib.suppress(OSError):  # there was no file descriptor for that: try without
+            os.unlink(self._recorder.path)
+        with contextlib.suppress(OSError):
+            os.rmdir(self._folder)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
@@ -359,8 +362,8 @@ class Watch(context.BaseContext):
         reads = self._recorder.receives
         if reads is not None and _has_something(reads):
             return False
-        others = [life.pid for life in history.lives.values() if life.pid != os.getpid()]
-        return all(map(_is_asleep, others)) and self._record_sizes() == self._sizes
+        pids = [life.pid for life in history.lives.values() if not (at_end and life.pid == os.getpid())]
+        return all(map(_is_asleep, pids)) and self._record_sizes() == self._sizes
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:
         job = pool.awaited
@@ -779,7 +782,10 @@ def _started() -> set[process.BaseProcess]:
 
 
 def _is_asleep(pid: int) -> bool:
-    """Whether a process waits for more than the processor, or is gone. (Known on Linux; elsewhere: true.)"""
+    """Whether a process waits for more than the processor, or is gone. (Known on Linux; elsewhere: true.)
+
+    What counts is its main thread.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             state = file.read().rpartition(")")[2].split()[0]

@@ -56,7 +56,7 @@ def _may_wake(history: History, key: str, what: Any, start: int) -> bool:
     if what == "put":
         return _total(history, key, "put") - _total(history, key, "got") < history.sizes.get(key, 0)
     if what == "set":
-        return _since(history, key, "set", start)
+        return _is_set(history, key) or _since(history, key, "set", start)
     if what == "notify":
         return _is_notified(history, key)
     if what == "the others":
@@ -103,6 +103,11 @@ def _may_hear(history: History, key: str, what: list[Any], start: int) -> bool:
 
 def _total(history: History, key: str, action: str) -> int:
     return sum(count for (_process, done), count in history.counts[key].items() if done == action)
+
+
+def _is_set(history: History, key: str) -> bool:
+    changes = [record.action for record in history.records if record.resource == key]
+    return next((action == "set" for action in reversed(changes) if action in ("set", "cleared")), False)
 
 
 def _since(history: History, key: str, action: str, start: int) -> bool:

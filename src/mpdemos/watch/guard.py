@@ -54,6 +54,7 @@ class Guard:
     is true; after that the main thread is interrupted, again and again, until the block is left.
     """
 
+    entering_codes: tuple[Any, ...] = ()  # the code objects that run before the block, at the limit perhaps
     leaving_code: Any = None  # the code object whose first line is not yet reached when it is interrupted
 
     def __init__(
@@ -237,11 +238,14 @@ class _Handler:
 
     def __call__(self, number: int, frame: Any) -> None:
         self._calls += 1
-        leaving = self._guard._over or (frame is not None and frame.f_code is self._guard.leaving_code)
+        code = None if frame is None else frame.f_code
+        leaving = self._guard._over or code is self._guard.leaving_code
         if self.starting == os.getpid() and not self.held_until:
             self.held_until, self.held = time.monotonic() + _HOLD, number
         elif self.starting == os.getpid() and time.monotonic() < self.held_until:
             pass
+        elif self.armed and code in self._guard.entering_codes:
+            pass  # nobody would turn the error into `Stuck` yet: the guard asks again
         elif self.armed:
             self.armed = False
             if not leaving:

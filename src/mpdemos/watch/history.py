@@ -194,7 +194,8 @@ class History:
             life.name = f"{self.name(pool)} worker {self._workers[pool]}"
 
     def _on_sees_the_end_of(self, record: Record) -> None:
-        if life := self._child(record):
+        life = self._child(record)
+        if life and not life.gone:  # the guard may be late, and note it after who has reaped it
             life.end, life.gone = record.time, True
 
     def _on_reaps(self, record: Record) -> None:

@@ -20,7 +20,7 @@ from .primitives import Trace
 # No signal ends a wait for a lock of `threading` there: "Changed in version 3.14" of Lock.acquire says so.
 _DEAF = sys.platform == "win32" and sys.version_info < (3, 14)
 _SLICE = 0.2  # seconds of such a wait
-_POLITE = 2.0  # seconds that a terminating pool waits for a lock that a killed worker may hold
+_POLITE = 2.0  # seconds that a pool which ends waits for a thread, or a lock that a killed worker may hold
 
 
 class _Box:
@@ -105,6 +105,7 @@ class Pool(pool.Pool):
         if handler := getattr(self, "_worker_handler", None):
             handler._state = pool.TERMINATE
             self._change_notifier.put(None)  # type: ignore[attr-defined]
+            handler.join(_POLITE)  # it may be about to look: while the workers live, it replaces none
 
     def _setup_queues(self) -> None:
         super()._setup_queues()  # type: ignore[misc]
