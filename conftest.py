@@ -23,7 +23,6 @@ IPyNbFile.__init__ = _init
 def _stop(self):
     """Let the kernel end by itself: killed with its helpers, it leaves its semaphores for ever."""
     self.kc.stop_channels()
-    self.km.shutdown_wait_time = 240  # seconds; of its own it waits for 5, too few on a busy machine
     self.km.shutdown_kernel()
     del self.km
 

@@ -29,6 +29,11 @@ class PrivateKernel(KernelManager):
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-")
         return os.path.join(self._folder.name, "socket")
 
+    @default("shutdown_wait_time")
+    def _patience(self):
+        """Seconds. Of its own it waits for 5: then it kills the kernel with its resource tracker."""
+        return 240.0
+
     def cleanup_connection_file(self):  # not called before a restart, which uses the files again
         super().cleanup_connection_file()
         if self._folder is not None:
