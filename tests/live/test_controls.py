@@ -57,7 +57,7 @@ def test_a_lock_stays_held_when_its_holder_is_killed(run, monkeypatch):
     says(control, r"held by teller-\d; teller-\d and teller-\d wait\.")
     control.press("Kill the holder")
     dead = says(control, r"held by (teller-\d) \(dead\); teller-\d and teller-\d wait\.")[1]
-    assert f"{dead} was killed: what it held it can never release." in control.state
+    assert f"{dead} was killed: it can never release what it held." in control.state
     wait_until(lambda: "killed" in drawn(control))  # as soon as its exit code is known
     control.press("Kill the holder")
     says(control, "nobody to kill")
@@ -188,7 +188,7 @@ def test_a_pool_loses_the_task_of_a_killed_worker_and_goes_on(run, tmp_path, mon
     control.press("Submit 4 tasks")
     says(control, r"2 of 2 workers are busy; tasks: 2 wait, 0 done, 0 lost\.$")
     control.press("Kill a busy worker")
-    says(control, r"crew worker \d was killed: a task that it was at is lost")
+    says(control, r"crew worker \d was killed: a task that it had not finished is lost")
     wait_until(lambda: "crew worker 3" in drawn(control))
     (tmp_path / "go on").touch()
     says(control, "0 of 2 workers are busy; tasks: 0 wait, 3 done, 1 lost")

@@ -27,7 +27,7 @@ class Lock(Control):
         self.add("teller", workers.count_money)
 
     def _kill(self) -> None:
-        self.kill(self.history.holders.get(self.key, []), "what it held it can never release")
+        self.kill(self.history.holders.get(self.key, []), "it can never release what it held")
 
     buttons = (("One more teller", _one_more), ("Kill the holder", _kill))
 
@@ -154,6 +154,6 @@ class Pool(Control):
             self.thing.apply_async(workers.nap, (self._submitted,))
 
     def _kill(self) -> None:
-        self.kill(self.history.unfinished, "a task that it was at is lost")
+        self.kill(self.history.unfinished, "a task that it had not finished is lost")
 
     buttons = (("Submit 4 tasks", _submit), ("Kill a busy worker", _kill))

@@ -380,9 +380,8 @@ def _wait_for_company(folder: str, busy: int) -> None:
 def _wait_for_a_death(folder: str, busy: int) -> None:
     """Wait until somebody dies; who works alone would wait in vain."""
     deadline = time.monotonic() + _ALONE * busy
-    while not Path(folder, "dies").exists() and not Path(folder, "alone").exists():
-        if time.monotonic() > deadline:
-            break
+    signs = [Path(folder, "dies"), Path(folder, "alone")]
+    while time.monotonic() < deadline and not any(sign.exists() for sign in signs):
         time.sleep(0.002)
 
 
