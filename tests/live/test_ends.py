@@ -161,7 +161,7 @@ class Kernel:
             timeout=PATIENCE,
             output_hook=lambda m: told.append(m["content"].get("text", "")),
         )
-        assert reply["content"]["status"] == "ok", reply
+        assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
         return "".join(told)
 
     def processes(self):
