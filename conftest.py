@@ -1,5 +1,7 @@
 """How nbval compares the notebooks, and how it starts and ends their kernels."""
 
+import signal
+import sys
 import tempfile
 
 import nbval.kernel
@@ -21,8 +23,14 @@ IPyNbFile.__init__ = _init
 
 
 def _stop(self):
-    """Let the kernel end by itself: killed with its helpers, it leaves its semaphores for ever."""
+    """End the kernel and its children by SIGTERM, which resource trackers ignore: they remove what is left.
+
+    A kernel that is asked to end first ends its children, its tracker too: that takes it half a minute and
+    SIGKILL, and then nobody removes what those children had.
+    """
     self.kc.stop_channels()
+    if sys.platform != "win32":  # there are no trackers
+        self.km.signal_kernel(signal.SIGTERM)
     self.km.shutdown_kernel()
     del self.km
 

@@ -29,17 +29,6 @@ class PrivateKernel(KernelManager):
         self._folder = tempfile.TemporaryDirectory(prefix="kernel-")
         return os.path.join(self._folder.name, "socket")
 
-    @default("shutdown_wait_time")
-    def _patience(self):
-        """Seconds. Of its own it waits for 5: then it kills the kernel with its resource tracker."""
-        return 240.0
-
-    def format_kernel_cmd(self, extra_arguments=None):
-        """Without a history: IPython's (9.18) ends its thread before a fork, and if another thread forks
-        while a cell begins, the cell is not run: 'NoneType' object has no attribute 'start'.
-        """
-        return super().format_kernel_cmd([*(extra_arguments or []), "--HistoryManager.enabled=False"])
-
     def cleanup_connection_file(self):  # not called before a restart, which uses the files again
         super().cleanup_connection_file()
         if self._folder is not None:

@@ -14,7 +14,6 @@ import psutil
 import pytest
 from leftovers import TAG, end, tagged
 from nbclient import NotebookClient
-from traitlets.config import Config
 
 LESSON = Path(__file__).parents[2] / "notebooks" / "09-beyond-one-machine.ipynb"
 LIMIT = 180  # seconds; a safety net: Dask needs 50 of them to start while five suites run
@@ -91,10 +90,7 @@ assert client.scheduler.address == {address!r} and client.cluster is None
 while any(client.processing().values()):  # no task of the lesson runs for ever, nor one that began again
     time.sleep(0.1)
 {where.source}"""
-    # A kernel that is killed, for it takes long to end on a busy machine, leaves its semaphores for ever.
-    config = Config({"KernelManager": {"shutdown_wait_time": LIMIT}})
-    folder = {"metadata": {"path": str(LESSON.parent)}}
-    NotebookClient(run, timeout=2 * LIMIT, config=config, resources=folder).execute()
+    NotebookClient(run, timeout=2 * LIMIT, resources={"metadata": {"path": str(LESSON.parent)}}).execute()
     for before, after in zip(code(stored), code(run), strict=True):
         if "nbval-ignore-output" not in before.metadata.get("tags", []):
             assert shown(after) == shown(before), before.source

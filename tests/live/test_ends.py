@@ -158,6 +158,7 @@ class Kernel:
         told = []
         reply = self.client.execute_interactive(
             code,
+            store_history=False,  # if a thread forks while IPython (9.18) stores a cell, the cell is not run
             timeout=PATIENCE,
             output_hook=lambda m: told.append(m["content"].get("text", "")),
         )
