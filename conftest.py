@@ -1,11 +1,15 @@
-"""How nbval compares the notebooks, and how it starts and ends their kernels."""
+"""How nbval compares the notebooks, how it starts and ends their kernels, and that a run leaves nothing."""
 
+import os
 import signal
 import sys
 import tempfile
+import time
 
 import nbval.kernel
+import pytest
 from kernels import PrivateKernel
+from leftovers import nobody_has, shared_memory
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbFile
 
@@ -54,3 +58,26 @@ def _start_and_say_why_not(*args, stderr, **options):
 
 
 nbval.kernel.start_new_kernel = _start_and_say_why_not
+
+BEFORE = pytest.StashKey[set[int]]()
+# A run of `make soak` sees what the runs beside it have left, and keep until their workers end.
+PATIENCE = 900 if "MPDEMOS_SOAK" in os.environ else 20  # seconds
+
+
+def pytest_configure(config):
+    """Note what is in shared memory before."""
+    config.stash[BEFORE] = shared_memory().keys()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session):
+    """The run fails if it leaves shared memory. Which test it was only a run of fewer tests can tell."""
+    yield  # the workers of pytest-xdist end in here, and their kernels with them
+    if session.config.pluginmanager.hasplugin("dsession"):
+        new = shared_memory().keys() - session.config.stash[BEFORE]
+        deadline = time.monotonic() + PATIENCE
+        while (left := nobody_has(new)) and time.monotonic() < deadline:
+            time.sleep(0.1)  # a resource tracker may be about to remove it
+        if left:
+            print(f"\nleft in shared memory, where no process uses it: {', '.join(left)}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED

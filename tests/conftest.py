@@ -1,36 +1,11 @@
-import os
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
-from leftovers import nobody_has, shared_memory
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is in a script's background, and is inherited
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-BEFORE = pytest.StashKey[set[int]]()
-# A run of `make soak` sees what the runs beside it have left, and keep until their workers end.
-PATIENCE = 900 if "MPDEMOS_SOAK" in os.environ else 20  # seconds
-
-
-def pytest_configure(config):
-    config.stash[BEFORE] = shared_memory().keys()
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_sessionfinish(session):
-    """The run fails if it leaves shared memory. Which test it was only a run of fewer tests can tell."""
-    yield  # the workers of pytest-xdist end in here, and their kernels with them
-    if session.config.pluginmanager.hasplugin("dsession"):
-        new = shared_memory().keys() - session.config.stash[BEFORE]
-        deadline = time.monotonic() + PATIENCE
-        while (left := nobody_has(new)) and time.monotonic() < deadline:
-            time.sleep(0.1)  # a resource tracker may be about to remove it
-        if left:
-            print(f"\nleft in shared memory, where no process uses it: {', '.join(left)}")
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_a_run_that_leaves_a_semaphore_fails(tmp_path, remove):
         f"        subprocess.run([sys.executable, {str(leaves)!r}], stdin=subprocess.DEVNULL, stdout=name)\n",
         encoding="utf-8",
     )
-    shutil.copy(HERE / "conftest.py", tmp_path)
+    shutil.copy(HERE.parent / "conftest.py", tmp_path)
     command = [sys.executable, "-m", "pytest", "-n1", f"--rootdir={tmp_path}", "-c", os.devnull, "test_it.py"]
     environment = os.environ | {"PYTHONPATH": str(HERE)}
     environment.pop("MPDEMOS_SOAK", None)  # this run is alone
