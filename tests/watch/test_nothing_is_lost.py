@@ -210,6 +210,30 @@ def test_a_full_disk_is_refused_with_advice(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "free some space"), (errno.EMFILE, "close files, pipes and queues")]
+)
+def test_an_error_says_that_no_file_could_be_written(monkeypatch, number, advice):
+    """The program's own error may not: SQLite says that it is unable to open its database."""
+    trouble = OSError(number, os.strerror(number))
+    with pytest.raises(ValueError, match="mine") as caught, watch() as mp:
+        monkeypatch.setattr(mp._recorder, "test", lambda: trouble)
+        raise ValueError("mine")
+    (note,) = caught.value.__notes__
+    assert note.startswith("When this failed, no file could be written where watch keeps its record: ")
+    assert os.strerror(number) in note
+    assert advice in note
+
+
+@posix_only
+def test_an_error_of_a_child_says_so_too(method):
+    with pytest.raises(ChildFailed) as caught, watch(method) as mp:
+        mp.Process(target=watchworkers.fail_where_no_file_can_grow).start()
+    told = f"no file could be written where watch keeps its record: {os.strerror(errno.EFBIG)}"
+    assert told in caught.value.failures[0].traceback
+    assert caught.value.failures[0].error == "ValueError: mine"
+
+
 # A folder that somebody removes
 
 

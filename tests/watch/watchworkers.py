@@ -256,6 +256,14 @@ def work_on_a_full_disk(lock, counter, rounds):
             counter.value += 1
 
 
+def fail_where_no_file_can_grow():
+    import resource
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))  # enough for the record
+    raise ValueError("mine")
+
+
 def use_in_a_thread(lock):
     thread = threading.Thread(target=hold_once, args=(lock,), name='an "odd" näme')
     thread.start()

@@ -21,7 +21,16 @@ from multiprocessing import connection, context, process
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .errors import NO_GUARD, ChildFailed, Failure, Stuck, not_within, what_to_do
+from .errors import (
+    NO_GUARD,
+    ChildFailed,
+    Failure,
+    Stuck,
+    no_file,
+    not_within,
+    room_for_a_file,
+    what_to_do,
+)
 from .process import TracedProcess, own_class
 from .record import Recorder, read, seconds_to_the_alarm
 
@@ -200,6 +209,7 @@ class Watch(context.BaseContext):
             elif isinstance(error, (EOFError, ConnectionError)):
                 self._await_the_end_of_a_child()
             gone = not os.path.isdir(self._folder)
+            trouble = self._recorder.test() if error is not None else None
         failed = ChildFailed(self._failures) if self._failures and self._check else None
         raised = error or failed
         if self._stuck is not None and (error is None or _was_interrupted(error)):
@@ -211,6 +221,8 @@ class Watch(context.BaseContext):
             raised.add_note(_FOLDER_GONE.format(self._folder))
         elif raised is not None and (folder := _lost_folder_of_the_library()):
             raised.add_note(_LIBRARY_FOLDER_GONE.format(folder))
+        elif error is not None and raised is error and trouble is not None:
+            error.add_note(no_file(trouble))
         if raised is not None and raised is not error:
             raise raised from (failed if raised is not failed else None)
 
@@ -746,11 +758,8 @@ class Watch(context.BaseContext):
 
 
 def _cannot_record(error: OSError) -> OSError:
-    advice = "free some space or name another folder in the environment variable TMPDIR"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        advice = "close files, pipes and queues that are not used any more"
     told = f"watch keeps its record in a temporary folder and cannot make one ({error.strerror or error})"
-    return OSError(error.errno, f"{told}; {advice}", error.filename)
+    return OSError(error.errno, f"{told}; {room_for_a_file(error)}", error.filename)
 
 
 def _lost_folder_of_the_library() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -49,6 +50,20 @@ def how_it_ended(exitcode: int | None) -> str:
         except ValueError:
             return f"was killed by signal {-exitcode}"
     return f"ended with exit code {exitcode}"
+
+
+def no_file(trouble: OSError) -> str:
+    """What may be behind an error that does not say it, as SQLite's "unable to open" does not."""
+    why = trouble.strerror or trouble
+    told = f"When this failed, no file could be written where watch keeps its record: {why}."
+    return f"{told}\nIf it needed a file: {room_for_a_file(trouble)}."
+
+
+def room_for_a_file(trouble: OSError) -> str:
+    """What to do where no file can be made."""
+    if trouble.errno in (errno.EMFILE, errno.ENFILE):
+        return "close files, pipes and queues that are not used any more"
+    return "free some space or name another folder in the environment variable TMPDIR"
 
 
 def not_within(limit: float | None) -> str:

@@ -11,6 +11,7 @@ from multiprocessing import active_children, connection, process, reduction, uti
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
+from .errors import no_file
 from .record import Recorder
 
 if TYPE_CHECKING:
@@ -173,6 +174,9 @@ def note_failure(recorder: Recorder, error: BaseException) -> None:
     if isinstance(error, KeyboardInterrupt) or _is_raised_by_a_handler(error):
         recorder.note("obeys")
     told = "".join(traceback.format_exception(error.with_traceback(where)))
+    trouble = recorder.test()
+    if trouble is not None:
+        told += f"{no_file(trouble)}\n"
     recorder.note("failed", "", {"error": last[:_MOST_TOLD], "traceback": told[-_MOST_TOLD:]})
 
 

@@ -137,7 +137,7 @@ class Recorder:
 
     def test(self) -> OSError | None:
         """Why no process can begin a record now; None if one can."""
-        path = os.path.join(self.folder, "test")
+        path = os.path.join(self.folder, f"test-{threading.get_native_id()}")  # others may try as well
         try:
             with open(path, "wb") as file:
                 file.write(bytes(4096))
