@@ -120,6 +120,11 @@ def test_the_limit_ends_a_blocked_parent(block):
     assert LIMIT <= time.monotonic() - began < PATIENCE
 
 
+def test_the_limit_is_the_one_that_was_given():
+    with watch(limit=PATIENCE) as mp:
+        assert PATIENCE / 2 < mp._guard.left() <= PATIENCE
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("block", METHOD_MATTERS, ids=lambda block: block.__name__)
 def test_the_limit_ends_a_parent_that_waits_for_its_children(block, method):
