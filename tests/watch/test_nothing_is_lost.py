@@ -10,7 +10,9 @@ import signal
 import stat
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from multiprocessing import resource_tracker, sharedctypes, synchronize
 
 import pytest
@@ -232,6 +234,32 @@ def test_an_error_of_a_child_says_so_too(method):
     told = f"no file could be written where watch keeps its record: {os.strerror(errno.EFBIG)}"
     assert told in caught.value.failures[0].traceback
     assert caught.value.failures[0].error == "ValueError: mine"
+
+
+def test_to_look_for_room_disturbs_nobody_who_looks_too(tmp_path):
+    recorder, together = Recorder(str(tmp_path)), threading.Barrier(2)
+
+    def look(_number):
+        together.wait(PATIENCE)
+        return [recorder.test() for _ in range(300)]
+
+    with ThreadPoolExecutor(2) as both:
+        assert set(chain(*both.map(look, range(2)))) == {None}
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix_only
+def test_to_look_for_room_takes_none(tmp_path):
+    import resource
+
+    recorder, limits = Recorder(str(tmp_path)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+        trouble = recorder.test()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert trouble.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
 
 
 # A folder that somebody removes

@@ -137,14 +137,16 @@ class Recorder:
 
     def test(self) -> OSError | None:
         """Why no process can begin a record now; None if one can."""
-        path = os.path.join(self.folder, f"test-{threading.get_native_id()}")  # others may try as well
+        path = os.path.join(self.folder, f"test-{threading.get_native_id()}")  # others may try too
+        trouble = None
         try:
             with open(path, "wb") as file:
                 file.write(bytes(4096))
-            os.unlink(path)
         except OSError as error:
-            return error
-        return None
+            trouble = error
+        with contextlib.suppress(OSError):  # half of it would keep the last room from the others' records
+            os.unlink(path)
+        return trouble
 
     def read(self) -> tuple[list[Record], int]:
         """All records of the block and how much could not be read, as `read` does.
