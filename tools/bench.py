@@ -43,7 +43,8 @@ ABOUT = {
     PRIMITIVES: "Acquire and release, set and clear, or `wait` at a Barrier of one: nobody waits. But in "
     "`wake a process` two processes meet at a Barrier.",
     SUITE: "Every cell of every notebook is run and compared. An empty kernel starts, runs `pass` and ends.",
-    DEMOS: "A watched demo may take 1.05 times as long as a plain one.",
+    DEMOS: "A watched demo may take 1.05 times as long as a plain one. The plain one is measured twice: how far "
+    "the two are apart is the noise.",
 }
 INTRODUCTION = """\
 # Numbers
@@ -122,7 +123,7 @@ def demos():
     ctx, ways = multiprocessing.get_context("spawn"), {}
     for demo in (lock_demo, semaphore_demo, event_demo, queue_demo, pipe_demo, pool_demo):
         name = demo.__name__.removesuffix("_demo")
-        ways[name] = partial(measure.repeat, partial(demo, ctx), 1)
+        ways[name] = ways[f"{name}, again"] = partial(measure.repeat, partial(demo, ctx), 1)
         ways[f"{name}, watched"] = partial(measure.repeat, partial(watched, demo), 1)
     yield ways
 
@@ -314,7 +315,8 @@ def owed(times):
     ]
     if "Dask" in times[LONG]:
         rows.append(("Dask, long tasks: of the ceiling", quicker(LONG, "Dask", "ceiling"), 0.75))
-    slowest = max(ratio(times[DEMOS], name, name.partition(", ")[0]) for name in times[DEMOS])
+    demos = [name.removesuffix(", watched") for name in times[DEMOS] if name.endswith(", watched")]
+    slowest = max(ratio(times[DEMOS], f"{name}, watched", name) for name in demos)
     lines = [f"| {what} | at least {least} | {got:.2f} |" for what, got, least in rows]
     lines += [f"| the demo that watching slows down most: of its plain time | at most 1.05 | {slowest:.2f} |"]
     tests = ratio(times[SUITE], SUITE, KERNELS)
