@@ -43,8 +43,8 @@ ABOUT = {
     PRIMITIVES: "Acquire and release, set and clear, or `wait` at a Barrier of one: nobody waits. But in "
     "`wake a process` two processes meet at a Barrier.",
     SUITE: "Every cell of every notebook is run and compared. An empty kernel starts, runs `pass` and ends.",
-    DEMOS: "A watched demo may take 1.05 times as long as a plain one. The plain one is measured twice: how far "
-    "the two are apart is the noise.",
+    DEMOS: "A watched demo may take 1.05 times as long as a plain one. The plain one is measured twice: the "
+    "difference is noise.",
 }
 INTRODUCTION = """\
 # Numbers

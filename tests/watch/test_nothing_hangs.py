@@ -904,6 +904,45 @@ def test_who_has_set_an_alarm_is_waited_for(method):
         mp.Queue().get()
 
 
+@posix_only
+@pytest.mark.parametrize(
+    ("whose", "name"),
+    [
+        *(("the child's", name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")),
+        ("the parent's", "SIGTERM"),
+        ("the parent's, at the end of the block", "SIGTERM"),
+    ],
+)
+def test_who_handles_a_signal_is_waited_for(whose, name, monkeypatch):
+    """The signal comes from outside, after more looks than a proof takes."""
+    number = getattr(signal, name)
+    looks, look, former = [], context.Watch._nobody_can_go_on, signal.getsignal(number)
+
+    def look_and_send(mp, at_end=False):
+        verdict = look(mp, at_end)
+        records = mp._recorder.read()[0]
+        if any(record.resource == "Queue-1" and record.action.startswith("waits") for record in records):
+            looks.append(verdict)
+        if len(looks) == 5:
+            os.kill(child.pid if whose == "the child's" else os.getpid(), number)
+        return verdict
+
+    monkeypatch.setattr(context.Watch, "_nobody_can_go_on", look_and_send)
+    try:
+        with watch(limit=PATIENCE) as mp:
+            queue = mp.Queue()
+            if whose == "the child's":
+                child = start(mp, watchworkers.put_at_a_signal, queue, number, name="child")
+            else:
+                signal.signal(number, lambda *_: queue.put("signal"))
+                child = start(mp, watchworkers.get, queue, name="child")
+            if "end" not in whose:
+                child.join()
+    finally:
+        signal.signal(number, former)
+    assert len(looks) >= 5
+
+
 def test_a_proved_deadlock_is_ended_before_the_limit(method):
     with pytest.raises(Stuck) as caught, watch(method, limit=60) as mp:
         a, b, both = mp.Lock(), mp.Lock(), mp.Barrier(2)

@@ -196,6 +196,16 @@ def put_at_the_alarm(queue):
     assert queue.get() == "alarm"
 
 
+def put_at_a_signal(queue, number):
+    """Wait for what only a handler of this process puts."""
+    signal.signal(number, lambda *_: queue.put("signal"))
+    assert queue.get() == "signal"
+
+
+def get(queue):
+    return queue.get()
+
+
 def fail_when_asked_to_end(ready, gate):
     signal.signal(signal.SIGTERM, lambda *_: None)
     ready.set()

@@ -32,7 +32,7 @@ from .errors import (
     what_to_do,
 )
 from .process import TracedProcess, own_class
-from .record import Recorder, read, seconds_to_the_alarm
+from .record import Recorder, handles_signals, read, seconds_to_the_alarm
 
 if TYPE_CHECKING:
     from . import history
@@ -357,7 +357,7 @@ class Watch(context.BaseContext):
             return not at_end and any(map(self._waits_for_a_lost_result, list(self._pools)))
         if not (at_end or self._recorder.in_wait) or self._executors:
             return False
-        if at_end and self._recorder.has_other_threads():
+        if at_end and (self._recorder.has_other_threads() or handles_signals()):
             return False
         if 0 < seconds_to_the_alarm() < (self._guard.left() or 0):
             return False

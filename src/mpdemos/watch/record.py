@@ -7,6 +7,7 @@ its death and never holds up another one.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found,unused-ignore]  # each wait asks; `signal` is much slower
 import contextlib
 import json
 import os
@@ -164,7 +165,7 @@ class Recorder:
     def waits(self, resource: str, what: Any, timeout: float | None) -> None:
         """Note a wait. One that may end by itself "waits for now": by a timeout, or somebody unwatched."""
         alone = timeout is None and not self.has_other_threads()
-        alone = alone and not self._has_unseen_children()
+        alone = alone and not handles_signals() and not self._has_unseen_children()
         alone = alone and (os.getpid() == self.owner or not seconds_to_the_alarm())
         self.note("waits" if alone else "waits for now", resource, what)
 
@@ -185,6 +186,11 @@ class Recorder:
         return thread.ident not in self._threads and not thread.name.startswith(_OUR_THREADS)
 
 
+def handles_signals() -> bool:
+    """Whether this process does something of its own when it gets a signal that is meant for programs."""
+    return any(map(callable, map(_signal.getsignal, _MEANT_FOR_PROGRAMS)))
+
+
 def seconds_to_the_alarm() -> float:
     """When the timer of this process goes off, by `signal.alarm` or `setitimer`; 0 if it has none."""
     if sys.platform == "win32":
@@ -193,6 +199,9 @@ def seconds_to_the_alarm() -> float:
 
 
 _encode = json.JSONEncoder(default=int).encode  # int makes JSON of a number of NumPy
+_MEANT_FOR_PROGRAMS = [  # and not SIGINT, which a watched block handles itself
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+]
 _OUR_THREADS = ("mpdemos-", "QueueFeederThread")
 _recorders: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary()
 _main_thread = threading.main_thread().ident
