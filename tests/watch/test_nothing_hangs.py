@@ -18,6 +18,7 @@ import time
 from multiprocessing import connection, synchronize
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import watchworkers
 from watchtools import (
@@ -904,6 +905,26 @@ def test_who_has_set_an_alarm_is_waited_for(method):
         mp.Queue().get()
 
 
+ENOUGH_LOOKS = 5  # a proof takes fewer
+
+
+def look_often_before(act, key, monkeypatch):
+    """Call ``act`` when somebody waits for ``key`` and the guard has looked often; returns the looks."""
+    looks, look = [], context.Watch._nobody_can_go_on
+
+    def look_and_act(mp, at_end=False):
+        verdict = look(mp, at_end)
+        records, _torn = mp._recorder.read()
+        if any(record.resource == key and record.action.startswith("waits") for record in records):
+            looks.append(verdict)
+        if len(looks) == ENOUGH_LOOKS:
+            act()
+        return verdict
+
+    monkeypatch.setattr(context.Watch, "_nobody_can_go_on", look_and_act)
+    return looks
+
+
 @posix_only
 @pytest.mark.parametrize(
     ("whose", "name"),
@@ -914,20 +935,11 @@ def test_who_has_set_an_alarm_is_waited_for(method):
     ],
 )
 def test_who_handles_a_signal_is_waited_for(whose, name, monkeypatch):
-    """The signal comes from outside, after more looks than a proof takes."""
     number = getattr(signal, name)
-    looks, look, former = [], context.Watch._nobody_can_go_on, signal.getsignal(number)
-
-    def look_and_send(mp, at_end=False):
-        verdict = look(mp, at_end)
-        records = mp._recorder.read()[0]
-        if any(record.resource == "Queue-1" and record.action.startswith("waits") for record in records):
-            looks.append(verdict)
-        if len(looks) == 5:
-            os.kill(child.pid if whose == "the child's" else os.getpid(), number)
-        return verdict
-
-    monkeypatch.setattr(context.Watch, "_nobody_can_go_on", look_and_send)
+    former = signal.getsignal(number)
+    looks = look_often_before(
+        lambda: os.kill(child.pid if whose == "the child's" else os.getpid(), number), "Queue-1", monkeypatch
+    )
     try:
         with watch(limit=PATIENCE) as mp:
             queue = mp.Queue()
@@ -940,7 +952,61 @@ def test_who_handles_a_signal_is_waited_for(whose, name, monkeypatch):
                 child.join()
     finally:
         signal.signal(number, former)
-    assert len(looks) >= 5
+    assert len(looks) >= ENOUGH_LOOKS
+
+
+SENDS_LATER = """
+import os, sys
+token, writer = map(int, sys.argv[1:])
+os.read(token, 1)
+os.write(writer, b"\\0\\0\\0\\3now")
+"""
+
+
+def start_program(reader, writer, told):
+    fds = told.fileno(), writer.fileno()
+    with subprocess.Popen([sys.executable, "-c", SENDS_LATER, *map(str, fds)], pass_fds=fds):
+        assert reader.recv_bytes() == b"now"
+
+
+@posix_only
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("helper", [watchworkers.receive_from_a_copy, start_program])
+def test_who_was_not_started_by_multiprocessing_may_still_help(helper, monkeypatch):
+    told, tell = multiprocessing.Pipe(duplex=False)
+    looks = look_often_before(lambda: tell.send_bytes(b"now"), "Pipe-1", monkeypatch)
+    with watch(limit=PATIENCE) as mp, told, tell:
+        helper(*mp.Pipe(duplex=False), told)
+    assert len(looks) >= ENOUGH_LOOKS
+
+
+@posix_only
+def test_a_copy_of_a_child_may_still_help(method, monkeypatch):
+    told, tell = multiprocessing.get_context(method).Pipe(duplex=False)
+    looks = look_often_before(lambda: tell.send_bytes(b"now"), "Pipe-1", monkeypatch)
+    with watch(method, limit=PATIENCE) as mp, told, tell:
+        start(mp, watchworkers.receive_from_a_copy, *mp.Pipe(duplex=False), told, name="child").join()
+    assert len(looks) >= ENOUGH_LOOKS
+
+
+@posix_only
+@pytest.mark.parametrize("who", ["older than the block", "dead, and nobody has asked for its exit code"])
+def test_who_cannot_help_is_not_waited_for(who, monkeypatch):
+    program = "input()" if who.startswith("older") else ""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as other:
+        if who.startswith("older"):
+            monkeypatch.setattr(deadlock, "_YOUNG", -1000)
+        else:
+            wait_until(lambda: psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE)
+        with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
+            block_in_get(mp)
+
+
+def test_trackers_removers_and_fork_servers_do_not_help(method, monkeypatch):
+    monkeypatch.setattr(deadlock, "_YOUNG", 1e9)  # as if they had been started in the block
+    with pytest.raises(Stuck, match="Nobody can go on"), watch(method, limit=PATIENCE) as mp:
+        queue = mp.Queue()
+        start(mp, watchworkers.get, queue, name="child").join()
 
 
 def test_a_proved_deadlock_is_ended_before_the_limit(method):

@@ -206,6 +206,17 @@ def get(queue):
     return queue.get()
 
 
+def receive_from_a_copy(reader, writer, told):
+    """Receive what a copy of this process sends when it is told to."""
+    pid = os.fork()
+    if not pid:
+        told.recv_bytes()
+        writer.send_bytes(b"now")
+        os._exit(0)
+    assert reader.recv_bytes() == b"now"
+    os.waitpid(pid, 0)
+
+
 def fail_when_asked_to_end(ready, gate):
     signal.signal(signal.SIGTERM, lambda *_: None)
     ready.set()

@@ -162,7 +162,7 @@ class Watch(context.BaseContext):
         from . import deadlock, explain  # noqa: F401
         from .guard import Guard
 
-        self._owner, self._began = os.getpid(), time.perf_counter_ns()
+        self._owner, self._began, self._began_at = os.getpid(), time.perf_counter_ns(), time.time()
         self._recorder = Recorder(self._folder)
         self._recorder.open(process.current_process().name)
         if self._recorder.trouble is not None:
@@ -364,7 +364,7 @@ class Watch(context.BaseContext):
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
             return False  # a process that is not watched may know what the watched ones wait for
-        from .deadlock import nobody_can_go_on
+        from .deadlock import nobody_can_go_on, others_may_help
 
         history = self._read_if_quiet()
         if history is None or not nobody_can_go_on(history, without_parent=at_end):
@@ -374,8 +374,12 @@ class Watch(context.BaseContext):
         reads = self._recorder.receives
         if reads is not None and _has_something(reads):
             return False
-        pids = [life.pid for life in history.lives.values() if not (at_end and life.pid == os.getpid())]
-        return all(map(_is_asleep, pids)) and self._record_sizes() == self._sizes
+        pids = {life.pid for life in history.lives.values() if not (at_end and life.pid == os.getpid())}
+        started = {child.pid for child in _started() if child.pid}
+        with contextlib.suppress(Exception):  # where the system does not answer nothing is proved
+            if all(map(_is_asleep, pids)) and not others_may_help(pids | started, self._began_at):
+                return self._record_sizes() == self._sizes
+        return False
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:
         job = pool.awaited

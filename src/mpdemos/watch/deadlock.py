@@ -6,9 +6,16 @@ records say that a permit is free or an item is under way, somebody may be about
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from .history import History
+from .remover import is_cleaner
+
+if TYPE_CHECKING:
+    import psutil
+
+_YOUNG = 2.0  # seconds: on Linux the clock of births may be a second behind or ahead of that of the events
 
 
 def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
@@ -22,6 +29,37 @@ def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     if not alive or not all(process in history.for_ever and process in waits for process in alive):
         return False  # with nobody left, the last ones are about to be gone
     return not any(_may_wake(history, *waits[process]) for process in alive)
+
+
+def others_may_help(known: set[int], since: float) -> bool:
+    """Whether this process, or one that it has started, has started another one by `os.fork`, `subprocess` or
+    the like: that may have inherited what the others wait for.
+
+    Args:
+        known: the pids of those that multiprocessing has started.
+        since: the time of the clock when the block began; who is older has nothing of it.
+
+    Raises:
+        psutil.Error, OSError: if the system cannot be asked.
+    """
+    import psutil  # not needed before; and while all wait, nobody forks a child that would have half of it
+
+    server = sys.modules.get("multiprocessing.forkserver")
+    known = known | {getattr(getattr(server, "_forkserver", None), "_forkserver_pid", None) or 0}
+    return any(
+        process.pid not in known and process.create_time() > since - _YOUNG and _may_help(process)
+        for process in psutil.Process().children(recursive=True)
+    )
+
+
+def _may_help(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        # Windows adds a conhost.exe to a program of the terminal.
+        return process.name() != "conhost.exe" and not is_cleaner(process.cmdline())
+    except psutil.NoSuchProcess:  # or a zombie, which has no command line
+        return False
 
 
 def result_is_lost(history: History, pool: str, job: int, outstanding: list[int]) -> bool:

@@ -97,6 +97,15 @@ def cleans_up(process: psutil.Process) -> bool:
     deadline = time.monotonic() + _BIRTH
     while not (command := process.cmdline()) and time.monotonic() < deadline:
         time.sleep(0.01)
+    return is_cleaner(command)
+
+
+def is_cleaner(command: list[str]) -> bool:
+    """Whether a command line is that of a remover or a resource tracker.
+
+    Args:
+        command: the words of the command line.
+    """
     return any(name in " ".join(command) for name in (LABEL, "multiprocessing.resource_tracker"))
 
 
