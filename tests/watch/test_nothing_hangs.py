@@ -9,12 +9,14 @@ import errno
 import importlib
 import multiprocessing
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import connection, synchronize
 from types import SimpleNamespace
 
@@ -1000,6 +1002,37 @@ def test_who_cannot_help_is_not_waited_for(who, monkeypatch):
             wait_until(lambda: psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE)
         with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
             block_in_get(mp)
+
+
+@pytest.mark.parametrize("where", ["in the block", "at its end"])
+def test_a_thread_that_is_older_than_the_block_may_still_help(where, monkeypatch):
+    told = threading.Event()
+    looks = look_often_before(told.set, "Queue-1", monkeypatch)
+    with ThreadPoolExecutor(1) as crew, contextlib.ExitStack() as leaving:
+        crew.submit(abs, 0).result()
+        leaving.callback(told.set)
+        with watch(limit=PATIENCE) as mp:
+            queue = mp.Queue()
+            crew.submit(lambda: told.wait() and queue.put("now"))
+            child = start(mp, watchworkers.get, queue, name="child")
+            if where == "in the block":
+                child.join()
+    assert len(looks) >= ENOUGH_LOOKS
+
+
+@pytest.mark.parametrize("path", [queue.__file__, os.path.join("lib", "site-packages", "server", "serve.py")])
+def test_a_thread_that_is_none_of_the_program_is_not_waited_for(path):
+    code = {}
+    exec(compile("def serve(over): over.wait()", path, "exec"), code)
+    over = threading.Event()
+    thread = threading.Thread(target=code["serve"], args=(over,))
+    thread.start()
+    try:
+        with pytest.raises(Stuck, match="Nobody can go on"), watch(limit=PATIENCE) as mp:
+            block_in_get(mp)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_trackers_removers_and_fork_servers_do_not_help(method, monkeypatch):

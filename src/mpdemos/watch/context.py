@@ -364,10 +364,10 @@ class Watch(context.BaseContext):
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
             return False  # a process that is not watched may know what the watched ones wait for
-        from .deadlock import nobody_can_go_on, others_may_help
+        from .deadlock import a_thread_may_help, nobody_can_go_on, others_may_help
 
         history = self._read_if_quiet()
-        if history is None or not nobody_can_go_on(history, without_parent=at_end):
+        if history is None or not nobody_can_go_on(history, without_parent=at_end) or a_thread_may_help():
             return False
         # The end of a pipe is no record: who is about to read it may only wait for the processor. If this
         # process has read it by now, it has noted that.

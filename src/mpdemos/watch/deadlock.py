@@ -6,7 +6,10 @@ records say that a permit is free or an item is under way, somebody may be about
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .history import History
@@ -15,6 +18,9 @@ from .remover import is_cleaner
 if TYPE_CHECKING:
     import psutil
 
+# What belongs to Python, to a package or to no file at all is not the program.
+_NOT_THE_PROGRAM = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
+_PACKAGES = {"site-packages", "dist-packages"}
 _YOUNG = 2.0  # seconds: on Linux the clock of births may be a second behind or ahead of that of the events
 
 
@@ -29,6 +35,25 @@ def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     if not alive or not all(process in history.for_ever and process in waits for process in alive):
         return False  # with nobody left, the last ones are about to be gone
     return not any(_may_wake(history, *waits[process]) for process in alive)
+
+
+def a_thread_may_help() -> bool:
+    """Whether another thread runs code of the program: one that is older than the block, as an executor's may
+    be, can have been given something to do in it.
+    """
+    frames = sys._current_frames()
+    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    theirs = [thread for thread in threads if not thread.name.startswith("mpdemos-")]
+    return any(thread.ident in frames and _runs_the_program(frames[thread.ident]) for thread in theirs)
+
+
+def _runs_the_program(frame: FrameType | None) -> bool:
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not (file.startswith(_NOT_THE_PROGRAM) or _PACKAGES.intersection(file.split(os.sep))):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def others_may_help(known: set[int], since: float) -> bool:
