@@ -33,7 +33,8 @@ def test_a_watched_block_loads_nothing_that_a_lesson_only_may_need():
     loaded = loaded_by(
         "from mpdemos import watch\nwith watch() as mp: mp.Lock()\nmp.explain(); mp.timeline().svg"
     )
-    assert {name for name in loaded if name.partition(".")[0] in HEAVY} == set()
+    # psutil tells the guard who else may help; a kernel has it anyway
+    assert {name for name in loaded if name.partition(".")[0] in HEAVY - {"psutil"}} == set()
 
 
 @pytest.fixture

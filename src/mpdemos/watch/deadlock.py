@@ -10,13 +10,12 @@ import os
 import sys
 import threading
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psutil
 
 from .history import History
 from .remover import is_cleaner
-
-if TYPE_CHECKING:
-    import psutil
 
 # What belongs to Python, to a package or to no file at all is not the program.
 _NOT_THE_PROGRAM = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
@@ -67,8 +66,6 @@ def others_may_help(known: set[int], since: float) -> bool:
     Raises:
         psutil.Error, OSError: if the system cannot be asked.
     """
-    import psutil  # not needed before; and while all wait, nobody forks a child that would have half of it
-
     server = sys.modules.get("multiprocessing.forkserver")
     known = known | {getattr(getattr(server, "_forkserver", None), "_forkserver_pid", None) or 0}
     return any(
@@ -78,8 +75,6 @@ def others_may_help(known: set[int], since: float) -> bool:
 
 
 def _may_help(process: psutil.Process) -> bool:
-    import psutil
-
     try:
         # Windows adds a conhost.exe to a program of the terminal.
         return process.name() != "conhost.exe" and not is_cleaner(process.cmdline())
