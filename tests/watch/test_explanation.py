@@ -429,6 +429,7 @@ def test_somebody_awake_may_still_do_it():
     story.note("MainProcess", "waits", "", ["join", story.pids["p"]])
     text = stuck(story.history(), 1)
     assert "p waits for Event-1 to be set; nobody who could set it is alive or awake." in text
+    assert "alive or awake" not in stuck(story.history(), 1, others=True)
 
 
 def test_who_waits_for_now_may_still_do_it():

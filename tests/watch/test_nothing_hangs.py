@@ -1020,6 +1020,29 @@ def test_a_thread_that_is_older_than_the_block_may_still_help(where, monkeypatch
     assert len(looks) >= ENOUGH_LOOKS
 
 
+def test_where_the_system_does_not_answer_nothing_is_proved(monkeypatch):
+    def fails(*_args, **_options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with watch() as mp:
+        assert mp._others_may_help() is False
+        with monkeypatch.context() as full:
+            full.setattr(psutil.Process, "children", fails)
+            assert mp._others_may_help() is True
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_at_the_limit_who_may_still_help_is_not_said_to_be_nobody(older):
+    told = threading.Event()
+    with ThreadPoolExecutor(1) as crew, contextlib.ExitStack() as leaving:
+        leaving.callback(told.set)
+        if older:
+            crew.submit(lambda: told.wait())
+        with pytest.raises(Stuck) as caught, watch(limit=LIMIT) as mp:
+            block_in_get(mp)
+    assert ("nobody who could put is alive or awake" in str(caught.value)) is not older
+
+
 @pytest.mark.parametrize("path", [queue.__file__, os.path.join("lib", "site-packages", "server", "serve.py")])
 def test_a_thread_that_is_none_of_the_program_is_not_waited_for(path):
     code = {}

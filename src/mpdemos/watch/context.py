@@ -346,7 +346,8 @@ class Watch(context.BaseContext):
         from .explain import stuck
 
         reader_died = any(pool.reader_died for pool in self._pools)
-        self._stuck = stuck(self._read(), limit, reader_died=reader_died) + why
+        others = limit is not None and self._others_may_help()
+        self._stuck = stuck(self._read(), limit, reader_died=reader_died, others=others) + why
 
     def _nobody_can_go_on(self, at_end: bool = False) -> bool:
         """Whether it is proved, before the limit, that the block will never end.
@@ -364,10 +365,10 @@ class Watch(context.BaseContext):
         known = self._before.union(self._children)
         if any(child not in known and _runs_unseen(child) for child in _started()):
             return False  # a process that is not watched may know what the watched ones wait for
-        from .deadlock import a_thread_may_help, nobody_can_go_on, others_may_help
+        from .deadlock import nobody_can_go_on
 
         history = self._read_if_quiet()
-        if history is None or not nobody_can_go_on(history, without_parent=at_end) or a_thread_may_help():
+        if history is None or not nobody_can_go_on(history, without_parent=at_end):
             return False
         # The end of a pipe is no record: who is about to read it may only wait for the processor. If this
         # process has read it by now, it has noted that.
@@ -375,11 +376,19 @@ class Watch(context.BaseContext):
         if reads is not None and _has_something(reads):
             return False
         pids = {life.pid for life in history.lives.values() if not (at_end and life.pid == os.getpid())}
-        started = {child.pid for child in _started() if child.pid}
-        with contextlib.suppress(Exception):  # where the system does not answer nothing is proved
-            if all(map(_is_asleep, pids)) and not others_may_help(pids | started, self._began_at):
-                return self._record_sizes() == self._sizes
-        return False
+        if not all(map(_is_asleep, pids)) or self._others_may_help():
+            return False
+        return self._record_sizes() == self._sizes
+
+    def _others_may_help(self) -> bool:
+        """Whether somebody of whom there is no record may do something for the others."""
+        from .deadlock import a_thread_may_help, others_may_help
+
+        try:
+            pids = {child.pid for child in _started() if child.pid}
+            return a_thread_may_help() or others_may_help(pids, self._began_at)
+        except Exception:  # the system cannot be asked, as without a file descriptor
+            return True
 
     def _waits_for_a_lost_result(self, pool: Any) -> bool:
         job = pool.awaited

@@ -223,9 +223,12 @@ def _told_of_pool(history: History, key: str, what: str) -> str:
 # --- who waits for whom ----------------------------------------------------------------------------------
 
 
-def stuck(history: History, limit: float | None, *, reader_died: bool = False) -> str:
-    """Why the block did not end: the wait-for graph in words; no limit if it was ended before."""
-    waits = _Waits(history, proved=limit is None)
+def stuck(history: History, limit: float | None, *, reader_died: bool = False, others: bool = False) -> str:
+    """Why the block did not end: the wait-for graph in words; no limit if it was ended before.
+
+    ``others``: somebody who is not in the record may do something yet.
+    """
+    waits = _Waits(history, proved=limit is None, others=others)
     lines = waits.cycle() or waits.sentences()
     lines += _fates(history, reader_died)
     if not lines:
@@ -294,8 +297,8 @@ def _fate(life: Life) -> str:
 class _Waits:
     """Who waits for what, and who could end it; ``proved``: nobody can go on."""
 
-    def __init__(self, history: History, proved: bool) -> None:
-        self.history, self.proved = history, proved
+    def __init__(self, history: History, *, proved: bool, others: bool) -> None:
+        self.history, self.proved, self.others = history, proved, others
         self.of: dict[str, tuple[str, Any]] = {}
         waiting = sorted(history.waiting.items(), key=lambda item: item[1][0])
         latest = {process: (key, what) for (process, _thread, key, _w), (_start, what) in waiting}
@@ -413,4 +416,4 @@ class _Waits:
     def _is_somebody_awake(self) -> bool:
         """Whether a process does not wait, or not for ever: it, or a thread of it, may do something yet."""
         wait = {p for p, (_key, what) in self.of.items() if p in self.history.for_ever or what == "drain"}
-        return any(self.history.is_alive(p) and p not in wait for p in self.history.lives)
+        return self.others or any(self.history.is_alive(p) and p not in wait for p in self.history.lives)
