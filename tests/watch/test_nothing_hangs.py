@@ -1020,6 +1020,27 @@ def test_a_thread_that_is_older_than_the_block_may_still_help(where, monkeypatch
     assert len(looks) >= ENOUGH_LOOKS
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_main_thread_may_still_help_a_block_of_another_thread(monkeypatch):
+    told, gates = threading.Event(), []
+    looks = look_often_before(told.set, "Event-1", monkeypatch)
+
+    def block():
+        with contextlib.ExitStack() as leaving:
+            leaving.callback(told.set)
+            with watch(limit=PATIENCE) as mp:
+                gates.append(mp.Event())
+                start(mp, watchworkers.wait_for, gates[0], name="guest")
+
+    thread = threading.Thread(target=block)
+    thread.start()
+    told.wait()
+    if len(looks) >= ENOUGH_LOOKS:  # else a guest that was killed would never hear of it
+        gates[0].set()
+    thread.join()
+    assert len(looks) >= ENOUGH_LOOKS
+
+
 def test_where_the_system_does_not_answer_nothing_is_proved(monkeypatch):
     def fails(*_args, **_options):
         raise OSError(errno.EMFILE, "Too many open files")

@@ -162,7 +162,8 @@ class Watch(context.BaseContext):
         from . import deadlock, explain  # noqa: F401
         from .guard import Guard
 
-        self._owner, self._began, self._began_at = os.getpid(), time.perf_counter_ns(), time.time()
+        self._owner, self._thread = os.getpid(), threading.get_ident()
+        self._began, self._began_at = time.perf_counter_ns(), time.time()
         self._recorder = Recorder(self._folder)
         self._recorder.open(process.current_process().name)
         if self._recorder.trouble is not None:
@@ -386,7 +387,7 @@ class Watch(context.BaseContext):
 
         try:
             pids = {child.pid for child in _started() if child.pid}
-            return a_thread_may_help() or others_may_help(pids, self._began_at)
+            return a_thread_may_help(self._thread) or others_may_help(pids, self._began_at)
         except Exception:  # the system cannot be asked, as without a file descriptor
             return True
 

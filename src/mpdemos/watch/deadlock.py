@@ -36,14 +36,16 @@ def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
     return not any(_may_wake(history, *waits[process]) for process in alive)
 
 
-def a_thread_may_help() -> bool:
+def a_thread_may_help(waiting: int) -> bool:
     """Whether another thread runs code of the program: one that is older than the block, as an executor's may
     be, can have been given something to do in it.
+
+    Args:
+        waiting: the identifier of the thread of the block.
     """
-    frames = sys._current_frames()
-    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    theirs = [thread for thread in threads if not thread.name.startswith("mpdemos-")]
-    return any(thread.ident in frames and _runs_the_program(frames[thread.ident]) for thread in theirs)
+    ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith("mpdemos-")}
+    frames = sys._current_frames().items()
+    return any(_runs_the_program(frame) for thread, frame in frames if thread not in {waiting, *ours})
 
 
 def _runs_the_program(frame: FrameType | None) -> bool:
