@@ -363,9 +363,6 @@ class Watch(context.BaseContext):
             return False
         if 0 < seconds_to_the_alarm() < (self._guard.left() or 0):
             return False
-        known = self._before.union(self._children)
-        if any(child not in known and _runs_unseen(child) for child in _started()):
-            return False  # a process that is not watched may know what the watched ones wait for
         from .deadlock import nobody_can_go_on
 
         history = self._read_if_quiet()
@@ -386,7 +383,8 @@ class Watch(context.BaseContext):
         from .deadlock import a_thread_may_help, others_may_help
 
         try:
-            pids = {child.pid for child in _started() if child.pid}
+            known = self._before.union(self._children)
+            pids = {child.pid for child in known.intersection(_started()) if child.pid}
             return a_thread_may_help(self._thread) or others_may_help(pids, self._began_at)
         except Exception:  # the system cannot be asked, as without a file descriptor
             return True
@@ -842,11 +840,6 @@ def _started_by(children: list[TracedProcess]) -> list[Any]:
                         pids.add(process.pid)
                         found.append(process)
     return found
-
-
-def _runs_unseen(child: process.BaseProcess) -> bool:
-    popen: Any = child._popen  # type: ignore[attr-defined]
-    return popen is not None and popen.returncode is None
 
 
 def _settle(child: TracedProcess) -> None:

@@ -58,11 +58,11 @@ def _runs_the_program(frame: FrameType | None) -> bool:
 
 
 def others_may_help(known: set[int], since: float) -> bool:
-    """Whether this process, or one that it has started, has started another one by `os.fork`, `subprocess` or
-    the like: that may have inherited what the others wait for.
+    """Whether this process, or one that it has started, has started another one that is not watched, be it by
+    multiprocessing, `os.fork` or `subprocess`: it may have inherited what the others wait for.
 
     Args:
-        known: the pids of those that multiprocessing has started.
+        known: the pids of those that are watched, and of what older ones multiprocessing has started.
         since: the time of the clock when the block began; who is older has nothing of it.
 
     Raises:

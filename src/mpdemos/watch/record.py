@@ -16,7 +16,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from multiprocessing import process
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -61,7 +60,6 @@ class Recorder:
         self.in_wait = False
         self.receives: Any = None  # the connection that the main thread reads, or is about to
         self._threads = {thread.ident for thread in threading.enumerate()}
-        self._before: weakref.WeakSet[Any] = weakref.WeakSet(process._children)  # type: ignore[attr-defined]
 
     @property
     def path(self) -> str:
@@ -163,19 +161,10 @@ class Recorder:
         return records, torn
 
     def waits(self, resource: str, what: Any, timeout: float | None) -> None:
-        """Note a wait. One that may end by itself "waits for now": by a timeout, or somebody unwatched."""
+        """Note a wait. One that may end by itself "waits for now": by a timeout, a thread or a signal."""
         alone = timeout is None and not self.has_other_threads()
-        alone = alone and not handles_signals() and not self._has_unseen_children()
-        alone = alone and (os.getpid() == self.owner or not seconds_to_the_alarm())
+        alone = alone and not handles_signals() and (os.getpid() == self.owner or not seconds_to_the_alarm())
         self.note("waits" if alone else "waits for now", resource, what)
-
-    def _has_unseen_children(self) -> bool:
-        """Whether this process has started another one that the watch does not watch."""
-        children = list(process._children)  # type: ignore[attr-defined]
-        if os.getpid() != self.owner:
-            return bool(children)
-        known = [c in self._before or getattr(c, "_traced_recorder", None) is self for c in children]
-        return not all(known)
 
     def has_other_threads(self) -> bool:
         """Whether the program has started a thread in the block that may do something for the others."""
