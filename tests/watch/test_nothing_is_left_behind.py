@@ -886,6 +886,11 @@ def test_a_child_that_watches_and_is_ended_leaves_no_folder(tmp_path, method):
         assert run.folders() == []
 
 
+def test_a_remover_is_known_for_what_it_is():
+    with watch():
+        assert remover.cleans_up(psutil.Process(remover._removers[-1].pid))
+
+
 @posix_only
 def test_without_a_watch_orphans_would_stay(tmp_path):
     """The tests above can fail: this is what the plain library does."""
