@@ -24,7 +24,10 @@ _YOUNG = 2.0  # seconds: on Linux the clock of births may be a second behind or 
 
 
 def nobody_can_go_on(history: History, without_parent: bool = False) -> bool:
-    """Whether every process that is alive waits for something that only another one of them could do."""
+    """Whether every process that is alive waits for something that only another one of them could do.
+
+    So the record says. Whether somebody without a record may help is for the two functions below to say.
+    """
     if history.torn:  # what is missing may be what wakes somebody up
         return False
     alive = [process for process in history.lives if history.is_alive(process)]

@@ -224,10 +224,7 @@ def _told_of_pool(history: History, key: str, what: str) -> str:
 
 
 def stuck(history: History, limit: float | None, *, reader_died: bool = False, others: bool = False) -> str:
-    """Why the block did not end: the wait-for graph in words; no limit if it was ended before.
-
-    ``others``: somebody who is not in the record may do something yet.
-    """
+    """Why the block did not end: the wait-for graph in words; no limit if it was ended before."""
     waits = _Waits(history, proved=limit is None, others=others)
     lines = waits.cycle() or waits.sentences()
     lines += _fates(history, reader_died)
@@ -295,7 +292,10 @@ def _fate(life: Life) -> str:
 
 
 class _Waits:
-    """Who waits for what, and who could end it; ``proved``: nobody can go on."""
+    """Who waits for what, and who could end it.
+
+    ``proved``: nobody can go on. ``others``: somebody who is not in the record may do something yet.
+    """
 
     def __init__(self, history: History, *, proved: bool, others: bool) -> None:
         self.history, self.proved, self.others = history, proved, others
@@ -414,6 +414,6 @@ class _Waits:
         return "" if self._is_somebody_awake() else f"; nobody who could {do} is alive or awake"
 
     def _is_somebody_awake(self) -> bool:
-        """Whether a process does not wait, or not for ever: it, or a thread of it, may do something yet."""
+        """Whether somebody may do something yet: who does not wait for ever, or has no record at all."""
         wait = {p for p, (_key, what) in self.of.items() if p in self.history.for_ever or what == "drain"}
         return self.others or any(self.history.is_alive(p) and p not in wait for p in self.history.lives)
