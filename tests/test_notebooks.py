@@ -20,6 +20,7 @@ import nbformat
 import psutil
 import pytest
 from chromium import CHROMIUM
+from codecells import code, python
 from leftovers import TAG, tagged
 
 ROOT = Path(__file__).parent.parent
@@ -50,10 +51,6 @@ def notebook(path):
     return nbformat.read(path, as_version=4)
 
 
-def code(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
 def text(notebook):
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
@@ -61,13 +58,6 @@ def text(notebook):
 def headings(notebook):
     prose = re.sub(r"(?s)```.*?```", "", text(notebook))
     return [(len(marks), title.strip()) for marks, title in re.findall(r"(?m)^(#+) (.+)$", prose)]
-
-
-def python(source):
-    """A cell's Python: a cell magic's own lines are not."""
-    if source.startswith("%%"):
-        return ""
-    return re.sub(r"(?m)^\s*[%!].*$", "pass", source)
 
 
 def test_there_are_notebooks():
@@ -227,7 +217,7 @@ def test_a_lesson_draws_a_timeline(notebook):
 def test_without_the_package_its_first_cell_says_what_to_install(notebook, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpdemos", None)
     with pytest.raises(ModuleNotFoundError, match="make lab"):
-        exec(code(notebook)[0].source, {})
+        exec(python(code(notebook)[0].source), {})
 
 
 NOTHING_LEFT = """\

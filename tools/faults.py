@@ -34,6 +34,7 @@ from multiprocessing import get_all_start_methods
 from pathlib import Path
 
 import psutil
+from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
@@ -70,7 +71,7 @@ def demos() -> list[Demo]:
     found = []
     for path in sorted((ROOT / "notebooks").glob("0[2-8]-*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        codes = ["".join(cell["source"]) if cell["cell_type"] == "code" else "" for cell in cells]
+        codes = [_python("".join(cell["source"])) if cell["cell_type"] == "code" else "" for cell in cells]
         for number, code in enumerate(codes):
             if "with watch(" in code and not _only_defines(code):
                 before = "\n".join(_needed(codes[:number], _wanted(code)))
@@ -79,6 +80,11 @@ def demos() -> list[Demo]:
                 short = short.replace('watch("spawn")', f'watch("spawn", limit={LIMIT})')
                 found.append(Demo(f"{path.stem} [{number}]", before, short))
     return found
+
+
+def _python(code: str) -> str:
+    """A cell's Python, a magic of one line being a call; that with a cell magic is left out."""
+    return "" if code.startswith("%%") else TransformerManager().transform_cell(code)
 
 
 def _only_defines(code: str) -> bool:
@@ -109,7 +115,7 @@ def _needed(codes: list[str], wanted: set[str]) -> list[str]:
     """Of the cells before, those that define what is wanted; the imports always."""
     needed = []
     for number, code in reversed(list(enumerate(codes))):
-        if not code or code.startswith("%") or "predict(" in code:
+        if not code or "predict(" in code:
             continue
         if _names(code)[0] & wanted or number <= 2:
             needed.append(code)

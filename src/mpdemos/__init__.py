@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .watch import ChildFailed, Stuck, start_method, watch
@@ -10,12 +11,22 @@ __all__ = ["ChildFailed", "Stuck", "start_method", "watch"]
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Give a notebook the magic ``%%worker``: ``%load_ext mpdemos``.
+    """Give a notebook the magic ``%%worker``, and what cleans up after its cells: ``%load_ext mpdemos``.
 
     Args:
         shell: the IPython shell of the notebook.
+
+    Raises:
+        OSError: if there is no room for one more process, or no file descriptor.
     """
     from .practice.cells import WorkerCells
+
+    if os.name == "posix":
+        from multiprocessing import resource_tracker
+
+        # While there is room: the library makes shared memory and semaphores first, and then starts what
+        # has to know of them; where that cannot start, they stay in the system.
+        resource_tracker.ensure_running()
 
     cells = WorkerCells(shell.user_ns)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from codecells import code, python
 from leftovers import TAG, end, tagged
 from nbclient import NotebookClient
 
@@ -23,10 +24,6 @@ LEASES = {  # scheduler, workers and client need the same; without them a dead h
 }
 COMMAND = [sys.executable, "-m", "dask"]
 ADDRESS = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file"]
-
-
-def code(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def eventually(condition, log):
@@ -104,14 +101,14 @@ while any(client.processing().values()):  # no task of the lesson runs for ever,
 def test_without_distributed_the_first_cell_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ModuleNotFoundError, match=r"distributed is missing.*make lab.*\[cluster\]"):
-        exec(code(nbformat.read(LESSON, as_version=4))[0].source, {})
+        exec(python(code(nbformat.read(LESSON, as_version=4))[0].source), {})
 
 
 def test_no_worker_outlives_a_kernel_that_is_killed():
     pytest.importorskip("distributed")
     cells = code(nbformat.read(LESSON, as_version=4))
     number = next(i for i, cell in enumerate(cells) if "Client(**LOCAL" in cell.source)
-    kernel = "\n".join(cell.source for cell in cells[: number + 1])
+    kernel = "\n".join(python(cell.source) for cell in cells[: number + 1])
     kernel += "\nprint(*client.run(os.getpid).values(), flush=True)\ninput()"
     tag = uuid.uuid4().hex
     environment = {k: v for k, v in os.environ.items() if k != "DASK_SCHEDULER_ADDRESS"}

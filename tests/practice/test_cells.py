@@ -213,6 +213,56 @@ child.join()
 """
 
 
+ALMOST_NO_FILES = """\
+import os, resource
+from multiprocessing import shared_memory
+from unittest import mock
+
+from mpdemos import load_ipython_extension
+
+load_ipython_extension(mock.MagicMock(user_ns={}))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for free in range(8):
+    name = f"/psm_{os.getpid()}_{free}"
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        for fd in taken[:free]:
+            os.close(fd)
+    try:
+        with mock.patch.object(shared_memory, "_make_filename", return_value=name):
+            memory = shared_memory.SharedMemory(create=True, size=1)
+    except OSError:
+        memory = None
+    for fd in taken[free:]:
+        os.close(fd)
+    if memory is not None:
+        memory.close()
+        memory.unlink()
+    try:
+        left = shared_memory.SharedMemory(name)
+    except FileNotFoundError:
+        print(free, memory is not None)
+    else:
+        left.unlink()
+        print(free, "stays")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shared memory goes with its last process")
+def test_a_cell_that_has_no_file_descriptor_leaves_no_shared_memory():
+    """Found by `make faults`: the resource tracker could not start, and did not know of it."""
+    run = subprocess.run(
+        [sys.executable, "-c", ALMOST_NO_FILES], capture_output=True, text=True, timeout=120, check=True
+    )
+    tries = dict(line.split() for line in run.stdout.splitlines())
+    assert tries["0"] == "False", run
+    assert tries["7"] == "True", run
+    assert "stays" not in tries.values(), run
+
+
 def test_in_a_real_kernel():
     """Loaded, edited, run again; the folder goes when the kernel is restarted, and when it is killed."""
     manager, client = start_kernel()
