@@ -59,7 +59,8 @@ def test_a_run_that_leaves_a_semaphore_fails(tmp_path, remove):
     shutil.copy(HERE.parent / "conftest.py", tmp_path)
     command = [sys.executable, "-m", "pytest", "-n1", f"--rootdir={tmp_path}", "-c", os.devnull, "test_it.py"]
     environment = os.environ | {"PYTHONPATH": str(HERE)}
-    environment.pop("MPDEMOS_SOAK", None)  # this run is alone
+    for name in ("MPDEMOS_SOAK", "PYTEST_ADDOPTS"):  # this run is alone
+        environment.pop(name, None)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     name = (tmp_path / "name").read_text(encoding="utf-8").strip()
     remove(name)
