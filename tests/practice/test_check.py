@@ -53,7 +53,7 @@ NEVER_ENDS = "while True:\n    pass"
         pytest.param("open(0).read()", "written was: nothing", id="reads the keyboard"),
         pytest.param(
             "diary.write(name)\ndiary.write(lock)",
-            "takes a line of text, not Lock",
+            "takes a line of text, not",
             id="writes what is no line",
         ),
     ],
@@ -321,6 +321,11 @@ def test_an_inner_function_is_refused():
     assert "not at the top level" in check("lock-1", made["make"]()).reason
 
 
+def test_a_lambda_is_refused():
+    made = cell("stamp = lambda lock, diary, name: None")
+    assert "write it with def" in check("lock-1", made["stamp"]).reason
+
+
 def test_a_misspelt_name_is_noticed():
     """Or the answer before it would be judged once more, and nobody would know why."""
     namespace = {}
@@ -330,6 +335,11 @@ def test_a_misspelt_name_is_noticed():
     verdict = check("lock-1", namespace["stamp"])
     assert verdict.state == "not attempted"
     assert "ran last defines stemp; this is about an older stamp" in verdict.reason
+    cells.run("", all_exercises()["lock-1"].solution + "\nANOTHER = 1")
+    cells.run("", "def stemp(): pass")
+    verdict = check("lock-1", namespace["stamp"])
+    assert verdict.state == "right"
+    assert "this is about an older stamp" in verdict.reason
     cells.run("", "def other(): pass")
     assert "older" not in check("lock-1", namespace["stamp"]).reason
 

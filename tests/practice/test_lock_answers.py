@@ -80,8 +80,42 @@ def stamp(lock, diary, name):
 """,
             "then with 'out'",
         ),
+        "writes nothing when somebody else has the lock": (
+            """
+def stamp(lock, diary, name):
+    if lock.acquire(block=False):
+        diary.write(f"{name} in")
+        diary.write(f"{name} out")
+        lock.release()
+""",
+            "written was: nothing",
+        ),
+        "does not look whether it got the lock": (
+            """
+def stamp(lock, diary, name):
+    lock.acquire(timeout=0.01)
+    diary.write(f"{name} in")
+    diary.write(f"{name} out")
+    lock.release()
+""",
+            "released too many times",
+        ),
     },
     "lock-2": {
+        "refuses because the till is busy": (
+            """
+import sys
+def withdraw(till, balance, amount):
+    if not till.acquire(timeout=0.01):
+        sys.exit(1)
+    enough = balance.value >= amount
+    if enough:
+        balance.value -= amount
+    till.release()
+    sys.exit(not enough)
+""",
+            "Nobody looked at the balance",
+        ),
         "no lock": (
             """
 import sys
@@ -206,6 +240,38 @@ def swap(locks, shelves, i, j):
 """,
             "needs the locks of both shelves",
         ),
+        "swaps before it has the locks": (
+            """
+def swap(locks, shelves, i, j):
+    if i != j:
+        shelves[i], shelves[j] = shelves[j], shelves[i]
+        with locks[min(i, j)], locks[max(i, j)]:
+            pass
+""",
+            "from the first look to the last change",
+        ),
+        "writes when the locks are free again": (
+            """
+def swap(locks, shelves, i, j):
+    if i != j:
+        with locks[min(i, j)], locks[max(i, j)]:
+            mine, other = shelves[i], shelves[j]
+        with locks[min(i, j)], locks[max(i, j)]:
+            shelves[i], shelves[j] = other, mine
+""",
+            "from the first look to the last change",
+        ),
+        "gives up": (
+            """
+def swap(locks, shelves, i, j):
+    if i != j:
+        with locks[min(i, j)]:
+            if locks[max(i, j)].acquire(timeout=0.01):
+                shelves[i], shelves[j] = shelves[j], shelves[i]
+                locks[max(i, j)].release()
+""",
+            "somebody did not swap",
+        ),
         "does not swap": (
             """
 def swap(locks, shelves, i, j):
@@ -219,7 +285,35 @@ def swap(locks, shelves, i, j):
 }
 
 RIGHT = {
+    "lock-1": {
+        "asks again and again": """
+def stamp(lock, diary, name):
+    while not lock.acquire(timeout=0.05):
+        pass
+    try:
+        diary.write(f"{name} in")
+        diary.write(f"{name} out")
+    finally:
+        lock.release()
+""",
+        "waits very long": """
+def stamp(lock, diary, name):
+    if lock.acquire(timeout=100):
+        diary.write(f"{name} in")
+        diary.write(f"{name} out")
+        lock.release()
+""",
+    },
     "lock-3": {
+        "in one slice": """
+def swap(locks, shelves, i, j):
+    if i != j:
+        low, high = sorted((i, j))
+        with locks[low], locks[high]:
+            row = shelves[:]
+            row[i], row[j] = row[j], row[i]
+            shelves[low : high + 1] = row[low : high + 1]
+""",
         "steps back": """
 def swap(locks, shelves, i, j):
     while i != j:

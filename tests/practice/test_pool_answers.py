@@ -42,6 +42,18 @@ def deposit(amount):
 """,
             "it must be global",
         ),
+        "does not look whether it got the lock": (
+            KEEP
+            + """
+def deposit(amount):
+    lock.acquire(timeout=0.01)
+    balance.value += amount
+    new = balance.value
+    lock.release()
+    return new
+""",
+            "released too many times",
+        ),
         "adds to the name": (
             KEEP
             + """

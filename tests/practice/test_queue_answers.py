@@ -471,6 +471,58 @@ def test_starts_unattempted_and_has_a_solution(name):
     assert_starts_unattempted_and_has_a_solution(name)
 
 
+RIGHT = {
+    "queue-2": {
+        "lets another error go on its way": """
+def produce(results, log):
+    try:
+        for line in log:
+            results.put(line)
+    except OSError as error:
+        raise RuntimeError("no log") from error
+    finally:
+        results.put(None)
+"""
+        + GATHER,
+        "tells by its exit code": """
+import sys
+def produce(results, log):
+    try:
+        for line in log:
+            results.put(line)
+    except OSError:
+        sys.exit(1)
+    finally:
+        results.put(None)
+"""
+        + GATHER,
+    },
+    "queue-3": {
+        "with a manager's queues": SERVE
+        + """
+def map_in_order(mp, work, items, workers):
+    with mp.Manager() as manager:
+        todo, done = manager.Queue(), manager.Queue()
+        processes = [mp.Process(target=serve, args=(work, todo, done)) for _ in range(workers)]
+        for process in processes:
+            process.start()
+        for item in [*enumerate(items), *[None] * workers]:
+            todo.put(item)
+        results = dict(done.get() for _ in items)
+        for process in processes:
+            process.join()
+    return [results[number] for number in range(len(items))]
+""",
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "what"), each(RIGHT))
+def test_another_right_answer_is_right(name, what):
+    verdict = verdict_on(name, RIGHT[name][what])
+    assert verdict.state == "right", verdict
+
+
 @pytest.mark.parametrize(("name", "what"), each(WRONG))
 def test_a_wrong_answer_is_refused_for_its_reason(name, what):
     assert_refused(name, *WRONG[name][what])

@@ -254,6 +254,42 @@ def test_code_that_catches_everything_is_interrupted_again(alarm):
     assert [type(error) for error in caught] == [Interrupted] * 3
 
 
+BY_HAND = """
+mp = watch(limit=1).__enter__()
+event = mp.Event()
+child = mp.Process(target=watchworkers.wait_for, args=(event,), name="child")
+child.start()
+"""
+IN_A_LOOP = """
+with watch(limit=1) as mp:
+    event = mp.Event()
+    child = mp.Process(target=watchworkers.wait_for, args=(event,), name="child")
+    child.start()
+    try:
+        while True: pass  # Python 3.11 looks for no handler here
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.parametrize("cell", [BY_HAND, IN_A_LOOP], ids=["by hand", "in a loop"])
+def test_a_cell_that_has_ended_without_its_block_is_ended_and_nobody_else_is_interrupted(cell, capsys):
+    """It would be the next cell, or the kernel, which dies of it."""
+    former, space = signal.getsignal(signal.SIGINT), {"watch": watch, "watchworkers": watchworkers}
+    with contextlib.suppress(Interrupted, Stuck):
+        exec(cell, space)
+    mp = space["mp"]
+    wait_until(lambda: mp._state == "over")
+    assert space["child"].exitcode is not None
+    assert not os.path.exists(mp._folder)
+    assert signal.getsignal(signal.SIGINT) is former
+    assert [event.action for event in mp.events if event.process == "child"][-1] == "waits"
+    if cell == BY_HAND:
+        assert "never left" in capsys.readouterr().err
+        with pytest.raises(Stuck, match="child waits"):
+            mp.__exit__(None, None, None)
+
+
 def test_an_error_while_the_limit_unwinds_the_block_is_still_the_limit():
     with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
         lock = mp.Lock()
@@ -366,7 +402,7 @@ def test_the_limit_interrupts_nobody_who_still_enters_the_block():
         handler(guard._OURS, SimpleNamespace(f_code=mp.__enter__.__code__))
         assert handler.armed
         with pytest.raises(Interrupted):
-            handler(guard._OURS, SimpleNamespace(f_code=block_in_event.__code__))
+            handler(guard._OURS, SimpleNamespace(f_code=block_in_event.__code__, f_back=mp._guard.program))
         assert not handler.armed
 
 

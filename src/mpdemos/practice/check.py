@@ -54,7 +54,7 @@ def check(name: str, *answers: Any) -> Verdict:
     exercise = find(name)
     if len(answers) != len(exercise.answers):
         call = ", ".join([f'"{name}"', *exercise.answers])
-        raise TypeError(f"{name} is checked by check({call}): {len(answers)} answers were given")
+        raise TypeError(f"{name} is checked by check({call}), and not with {len(answers)} answers")
     for answer, wanted in zip(answers, exercise.answers, strict=True):
         if reason := _cannot_be_tried(answer, wanted):
             return Verdict(name, NOT_YET, reason)
@@ -101,7 +101,12 @@ def _cannot_be_tried(answer: Any, wanted: str) -> str:
             "first line of that cell (after %load_ext mpdemos), run it, then run this cell again."
         )
     if getattr(sys.modules.get(str(module)), name, None) is not answer:
-        return f"{wanted} is not at the top level of its cell, so no child can import it: move it there."
+        if name == "<lambda>":
+            return f"{wanted} is a lambda, and a child finds only what has a name: write it with def."
+        return (
+            f"{wanted} is not at the top level of its cell, where a child would look for {name}: move it "
+            "there. If it is decorated, the decorator needs @functools.wraps."
+        )
     if not _source(answer):
         return f"{wanted} shall be one of your own functions, from a %%worker cell: run that cell again."
     return ""
@@ -127,7 +132,7 @@ def _tried(exercise: Exercise, answers: tuple[Any, ...], old: str) -> Verdict:
     if trouble or result is None:
         reason = old + (trouble or examiner.last_words())
         return Verdict(exercise.name, NOT_YET, reason, printed=examiner.printed())
-    state, reason = (NOT_YET, old + result["reason"]) if result["reason"] else (RIGHT, "Well done.")
+    state, reason = (NOT_YET, old + result["reason"]) if result["reason"] else (RIGHT, old + "Well done.")
     return Verdict(exercise.name, state, reason, result["svg"], result["told"], examiner.printed())
 
 

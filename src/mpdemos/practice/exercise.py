@@ -106,8 +106,8 @@ def find(name: str) -> Exercise:
         ValueError: if there is none; the message lists those of the lesson.
     """
     exercises = all_exercises()
-    if name not in exercises:
-        lesson = str(name).partition("-")[0]
+    if not isinstance(name, str) or name not in exercises:
+        lesson = str(name).lower().rstrip("0123456789").partition("-")[0]
         near = [other for other in exercises if other.startswith(f"{lesson}-")] or list(exercises)
         raise ValueError(f"there is no exercise {name!r}; there is {', '.join(near)}")
     return exercises[name]

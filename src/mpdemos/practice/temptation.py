@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..watch import Watch
 
 _PATIENCE = 5.0  # seconds to wait for the other one; who holds the lock never waits
+_MOMENT = 1.0  # seconds that somebody else may have a lock
 _BUSY = 2000  # events of who asks again and again, without a wait
 
 
@@ -53,6 +54,38 @@ class Meeting:
         met = came >= self._parties or self._met.wait(patience * self._busy)
         self._met.set()
         return met
+
+
+class Contended:
+    """A lock that somebody else has got for a moment, when a process first asks for it and may be refused.
+
+    Who looks at the answer of `acquire` asks again, or does without; who does not goes on without the lock.
+
+    Args:
+        lock: the lock.
+    """
+
+    def __init__(self, lock: Any) -> None:
+        self._lock, self._refused = lock, False
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """As a lock's. A timeout of more than a second is longer than anybody has it."""
+        may_be_refused = not block or (timeout is not None and timeout <= _MOMENT)
+        if may_be_refused and not self._refused:
+            self._refused = True
+            time.sleep(max(0.0, timeout or 0.0) if block else 0.0)
+            return False
+        return bool(self._lock.acquire(block, timeout))
+
+    def release(self) -> None:
+        """As a lock's."""
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
 
 
 class Tempting:

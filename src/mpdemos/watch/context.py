@@ -160,7 +160,7 @@ class Watch(context.BaseContext):
         # What the guard's thread uses is imported before it starts: to a child that is forked while another
         # thread imports a module, that module (or what it needs, as `ast`) stays locked for ever.
         from . import deadlock, explain  # noqa: F401
-        from .guard import Guard
+        from .guard import Guard, program_of
 
         self._owner, self._thread = os.getpid(), threading.get_ident()
         self._began, self._began_at = time.perf_counter_ns(), time.time()
@@ -177,6 +177,8 @@ class Watch(context.BaseContext):
         )
         self._guard.leaving_code = Watch.__exit__.__code__
         self._guard.entering_codes = (Watch.__enter__.__code__, Watch._begin.__code__, Guard.start.__code__)
+        self._guard.program = program_of(sys._getframe())
+        self._guard.abandoned = self._end_abandoned
         self._guard.start()
 
     def _remove_record(self) -> None:
@@ -198,6 +200,26 @@ class Watch(context.BaseContext):
     ) -> None:
         if os.getpid() != self._owner:  # a copy, by os.fork: the children are the original's
             return
+        trouble, gone = self._leave(error)
+        failed = ChildFailed(self._failures) if self._failures and self._check else None
+        raised = error or failed
+        if self._stuck is not None and (error is None or _was_interrupted(error)):
+            raised = Stuck(self._told_of_stuck()).with_traceback(where)
+        elif failed is not None and isinstance(error, Exception):
+            error.add_note(f"Also, in this watched block: {failed}")
+        if raised is not None and gone:
+            raised.add_note(_FOLDER_GONE.format(self._folder))
+        elif raised is not None and (folder := _lost_folder_of_the_library()):
+            raised.add_note(_LIBRARY_FOLDER_GONE.format(folder))
+        elif error is not None and raised is error and trouble is not None:
+            error.add_note(no_file(trouble))
+        if raised is not None and raised is not error:
+            raise raised from (failed if raised is not failed else None)
+
+    def _leave(self, error: BaseException | None) -> tuple[OSError | None, bool]:
+        """End all; returns what keeps the record from being written, and whether its folder is gone."""
+        if self._state == "over":  # it was abandoned, and has come back
+            return None, False
         self._guard.leave()
         with contextlib.ExitStack() as leaving:  # whatever fails, the rest is done; in the order from below
             leaving.callback(self._guard.give_back)  # last: it may raise KeyboardInterrupt
@@ -211,21 +233,21 @@ class Watch(context.BaseContext):
                 self._await_the_end_of_a_child()
             gone = not os.path.isdir(self._folder)
             trouble = self._recorder.test() if error is not None else None
-        failed = ChildFailed(self._failures) if self._failures and self._check else None
-        raised = error or failed
-        if self._stuck is not None and (error is None or _was_interrupted(error)):
-            told = f"{self._stuck}\n{what_to_do(self._failures)}".strip()
-            raised = Stuck(told).with_traceback(where)
-        elif failed is not None and isinstance(error, Exception):
-            error.add_note(f"Also, in this watched block: {failed}")
-        if raised is not None and gone:
-            raised.add_note(_FOLDER_GONE.format(self._folder))
-        elif raised is not None and (folder := _lost_folder_of_the_library()):
-            raised.add_note(_LIBRARY_FOLDER_GONE.format(folder))
-        elif error is not None and raised is error and trouble is not None:
-            error.add_note(no_file(trouble))
-        if raised is not None and raised is not error:
-            raise raised from (failed if raised is not failed else None)
+        return trouble, gone
+
+    def _end_abandoned(self) -> None:
+        """The limit is reached, and the cell that entered the block has ended without leaving it.
+
+        Python 3.11 does not look for a handler or a `with` when a signal comes in a `while True:` of one line
+        that is the first thing after a `try:`, and a block may be entered by hand.
+        """
+        from .guard import Interrupted
+
+        self._leave(Interrupted())
+        print(f"A watched block was never left. {self._told_of_stuck()}", file=sys.stderr)
+
+    def _told_of_stuck(self) -> str:
+        return f"{self._stuck}\n{what_to_do(self._failures)}".strip()
 
     def _keep_history(self) -> None:
         self._state = "over"

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import connection
+from types import FrameType
 from typing import Any
 
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
@@ -46,6 +47,9 @@ def wait_for_any(things: list[Any], timeout: float | None) -> list[Any]:
 class Interrupted(BaseException):
     """Raised in the main thread at the limit; the watch turns it into `Stuck`."""
 
+    def __init__(self) -> None:
+        super().__init__("the limit of the watched block is reached; let this pass, and the block says more")
+
 
 class Guard:
     """Watches the children's sentinels and the clock until it is told to stop.
@@ -56,6 +60,8 @@ class Guard:
 
     entering_codes: tuple[Any, ...] = ()  # the code objects that run before the block, at the limit perhaps
     leaving_code: Any = None  # the code object whose first line is not yet reached when it is interrupted
+    program: Any = None  # the frame of the program, or of the cell, that entered the block
+    abandoned: Callable[[], None]  # called instead of an interrupt when that frame has ended
 
     def __init__(
         self,
@@ -135,6 +141,7 @@ class Guard:
 
     def give_back(self) -> None:
         """Give SIGINT back to its former handler, and to it one that came while the block was being left."""
+        self.program = None  # it holds all that the program has
         if self._handler is not None:
             self._handler.restore()
 
@@ -248,8 +255,10 @@ class _Handler:
             pass  # nobody would turn the error into `Stuck` yet: the guard asks again
         elif self.armed:
             self.armed = False
-            if not leaving:
+            if not leaving and _is_within(self._guard.program, frame):
                 raise Interrupted
+            if not leaving:  # whoever it would hit now, here is nobody who turns it into `Stuck`
+                self._guard.abandoned()
         elif leaving:
             self.deferred = number
         else:
@@ -270,6 +279,22 @@ class _Handler:
         self._arrivals.close()
         if self.deferred:
             self._do_as_before(self.deferred, None)
+
+
+def program_of(frame: FrameType | None) -> FrameType | None:
+    """The program, or the cell of a notebook, that a frame runs in: the nearest one around it of a module."""
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return frame
+
+
+def _is_within(program: FrameType | None, frame: FrameType | None) -> bool:
+    """Whether a frame is the program's, or was called by it; it is if nobody knows the program."""
+    while program is not None and frame is not program:
+        if frame is None:
+            return False
+        frame = frame.f_back
+    return True
 
 
 class _Arrivals:

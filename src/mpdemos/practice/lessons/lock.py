@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from typing import Any
 
 from ...watch import ChildFailed, Stuck, Watch
 from ..exercise import exercise
 from ..predict import Question
-from ..temptation import Diary, Meeting, Number, together, uses
+from ..temptation import Contended, Diary, Meeting, Number, together, uses
 from ..trial import Trial
 
 
@@ -26,7 +27,8 @@ def stamp(trial: Trial) -> None:
         lock = mp.Lock()
         mp.label(pen=lock)
         diary = Diary(mp, lock, trial.busy)
-        together(mp, trial.answer, [(lock, diary, name) for name in ("Ann", "Bo", "Cy")], "guest")
+        pen = Contended(lock)
+        together(mp, trial.answer, [(pen, diary, name) for name in ("Ann", "Bo", "Cy")], "guest")
     written = uses(mp, "pen")
     lines = [use.what for use in written]
     told = ", ".join(map(str, lines)) or "nothing"
@@ -71,9 +73,9 @@ def withdraw(trial: Trial) -> None:
         till = mp.Lock()
         mp.label(till=till)
         balance = Number(mp, till, 11)
-        done = together(mp, trial.answer, [(till, balance, 3)] * 5, "customer")
+        done = together(mp, trial.answer, [(Contended(till), balance, 3)] * 5, "customer")
         left = balance._number.value
-        (last,) = together(mp, trial.answer, [(till, balance, 2)], "latecomer")
+        (last,) = together(mp, trial.answer, [(Contended(till), balance, 2)], "latecomer")
     if errors := [failure for failure in mp._failures if failure.traceback]:
         raise ChildFailed(errors)  # its exit code is 1 as well, and by mistake
     codes = sorted(process.exitcode for process in done)
@@ -108,30 +110,41 @@ def _one_hold_each(trial: Trial, mp: Watch, lock: str) -> None:
     )
 
 
-class Sticky:
+class Sticky(Contended):
     """A lock whose holder lingers until another process holds another one: what makes a deadlock happen."""
 
     def __init__(self, lock: Any, meeting: Meeting) -> None:
-        self._lock, self._meeting = lock, meeting
+        super().__init__(lock)
+        self._meeting = meeting
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """As a lock's."""
         if block and timeout is None:
             self._lock._trace.note("insists")
-        got = bool(self._lock.acquire(block, timeout))
+        got = super().acquire(block, timeout)
         if got:
             self._meeting.meet(0.5)
         return got
 
-    def release(self) -> None:
-        """As a lock's."""
-        self._lock.release()
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+class Shelves:
+    """A shared array of numbers; each use is an event."""
 
-    def __exit__(self, *error: object) -> None:
-        self.release()
+    def __init__(self, mp: Watch, numbers: list[int]) -> None:
+        self._recorder = mp._recorder
+        self.numbers = multiprocessing.get_context(mp._name).Array("i", numbers, lock=False)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, which: Any) -> Any:
+        found = self.numbers[which]
+        self._recorder.note("reads")
+        return found
+
+    def __setitem__(self, which: Any, new: Any) -> None:
+        self._recorder.note("writes")
+        self.numbers[which] = new
 
 
 @exercise(
@@ -151,7 +164,7 @@ def swap(trial: Trial) -> None:
         with trial.watch() as mp:
             locks = [mp.Lock() for _ in range(3)]
             mp.label(shelf_0=locks[0], shelf_1=locks[1], shelf_2=locks[2])
-            shelves = mp.Array("i", [10, 11, 12], lock=False)
+            shelves = Shelves(mp, [10, 11, 12])
             meeting = Meeting(mp)
             sticky = [Sticky(lock, meeting) for lock in locks]
             jobs = [
@@ -165,16 +178,19 @@ def swap(trial: Trial) -> None:
         hangs = stuck
     held: dict[str, list[str]] = {}
     orders = set()
-    counts: dict[str, int] = {}
+    holds: dict[str, int] = {}  # how often each clerk has acquired something
+    used_in: dict[str, set[tuple[str, ...]]] = {}  # of each clerk, what was held when it used a shelf
     for event in mp.events:
         mine = held.setdefault(event.process, [])
         if event.action == "insists":  # who gives up does no harm
             orders |= {(other, event.resource) for other in mine}
         if event.action == "acquired" and event.resource.startswith("shelf"):
             mine.append(event.resource)
-            counts[event.process] = max(counts.get(event.process, 0), len(mine))
+            holds[event.process] = holds.get(event.process, 0) + 1
         elif event.action == "released" and event.resource in mine:
             mine.remove(event.resource)
+        elif event.action in ("reads", "writes"):
+            used_in.setdefault(event.process, set()).add((*sorted(mine), str(holds.get(event.process))))
     trial.require(
         not any((second, first) in orders for first, second in orders if first != second),
         "Two clerks acquire the same two locks in opposite order. One day each holds one and waits for the "
@@ -187,17 +203,29 @@ def swap(trial: Trial) -> None:
     if hangs:
         raise hangs
     trial.require(
-        all(counts.get(f"clerk-{number}", 0) >= 2 for number in (1, 2, 4)),
+        all(
+            len(held_then) == 1 and all(shelf in next(iter(held_then)) for shelf in both)
+            for clerk, both in _BOTH.items()
+            if (held_then := used_in.get(clerk))
+        ),
         "A clerk needs the locks of both shelves at the same time, from the first look to the last change.",
     )
+    numbers = list(shelves.numbers)
     trial.require(
-        sorted(shelves) == [10, 11, 12], f"Something was lost or doubled: the shelves hold {list(shelves)}."
+        sorted(numbers) == [10, 11, 12], f"Something was lost or doubled: the shelves hold {numbers}."
     )
     trial.require(
-        list(shelves) in ([10, 12, 11], [12, 11, 10]),  # in whatever order
-        f"After the swaps 0-1, 1-0, 2-2 and 1-2 the shelves cannot hold {list(shelves)}: somebody did "
-        f"not swap.",
+        numbers in ([10, 12, 11], [12, 11, 10]),  # in whatever order
+        f"After the swaps 0-1, 1-0, 2-2 and 1-2 the shelves cannot hold {numbers}: somebody did not swap.",
     )
+
+
+_BOTH = {  # who swaps which shelves
+    "clerk-1": ("shelf_0", "shelf_1"),
+    "clerk-2": ("shelf_0", "shelf_1"),
+    "clerk-3": ("shelf_2",),
+    "clerk-4": ("shelf_1", "shelf_2"),
+}
 
 
 twice = Question(

@@ -17,7 +17,7 @@ from ...watch import Stuck, Watch
 from ...workers.pool import get_killed
 from ..exercise import exercise
 from ..predict import Question
-from ..temptation import Meeting, Number, uses
+from ..temptation import Contended, Meeting, Number, uses
 from ..trial import Trial
 
 _AMOUNTS = [1, 2, 3, 4, 5, 6]
@@ -40,7 +40,7 @@ def deposit(trial: Trial) -> None:
     with trial.watch() as mp:
         lock = mp.Lock()
         balance = Number(mp, lock)
-        begin = (Meeting(mp), keep, lock, balance)
+        begin = (Meeting(mp), keep, Contended(lock), balance)
         with mp.Pool(2, initializer=_begin, initargs=begin) as pool:
             mp.label(till=lock, crew=pool)
             try:
