@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from multiprocessing import connection
+from pathlib import Path
 
 import pytest
 import watchworkers
@@ -231,6 +233,26 @@ def test_an_exception_in_the_block_gets_a_note_about_the_failed_child():
         raise KeyError("mine")
     (note,) = caught.value.__notes__
     assert "divider ended with exit code 1: ZeroDivisionError" in note
+
+
+@dataclass(frozen=True)
+class Refused(Exception):
+    why: int
+
+
+def test_an_exception_that_takes_no_note_is_raised_as_it_is():
+    with pytest.raises(Refused), watch(limit=PATIENCE) as mp:
+        run_one(mp, watchworkers.leave, 7)
+        raise Refused(1)
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="the other methods refuse it by themselves")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("name", [1, Path("data.csv")])
+def test_a_name_may_be_what_it_may_be_without_watch(name):
+    with watch("fork", limit=PATIENCE) as mp:
+        run_one(mp, watchworkers.nothing, name=name)
+    assert mp.explain().startswith(f"MainProcess started 1 process: {name}.\nIt ended with exit code 0.")
 
 
 def test_an_exception_in_the_block_gets_no_note_without_a_failure():

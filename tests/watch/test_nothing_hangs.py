@@ -4,6 +4,7 @@ Where a hang is built, `expire_when` lets the limit be reached as soon as the ha
 what the block says, and no clock can get in the way. The tests of the clock itself come first.
 """
 
+import asyncio
 import contextlib
 import errno
 import importlib
@@ -41,6 +42,7 @@ from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch import context, deadlock, guard, pools
 from mpdemos.watch.deadlock import children_are_idle, nobody_can_go_on, result_is_lost
 from mpdemos.watch.guard import Interrupted
+from mpdemos.watch.record import handles_signals, recorder
 
 LIMIT = 0.4
 
@@ -967,8 +969,10 @@ def look_often_before(act, key, monkeypatch):
 @pytest.mark.parametrize(
     ("whose", "name"),
     [
-        *(("the child's", name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")),
+        *(("the child's", name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGINT")),
         ("the parent's", "SIGTERM"),
+        ("the parent's", "SIGINT"),
+        ("the parent's, at the end of the block", "SIGINT"),
         ("the parent's, at the end of the block", "SIGTERM"),
     ],
 )
@@ -1054,6 +1058,116 @@ def test_a_thread_that_is_older_than_the_block_may_still_help(where, monkeypatch
             if where == "in the block":
                 child.join()
     assert len(looks) >= ENOUGH_LOOKS
+
+
+def test_who_handles_ctrl_c_since_before_the_block_is_waited_for():
+    former = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with watch():
+            assert handles_signals()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    with watch():
+        assert not handles_signals()
+
+
+def test_an_event_loop_in_an_older_thread_may_still_help(monkeypatch):
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    told = asyncio.Event()
+    looks = look_often_before(lambda: loop.call_soon_threadsafe(told.set), "Queue-1", monkeypatch)
+
+    async def put_when_told(queue):
+        await told.wait()
+        queue.put("now")
+
+    try:
+        with watch(limit=PATIENCE) as mp:
+            queue = mp.Queue()
+            asyncio.run_coroutine_threadsafe(put_when_told(queue), loop)
+            start(mp, watchworkers.get, queue, name="child").join()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert len(looks) >= ENOUGH_LOOKS
+
+
+def test_a_timer_that_is_older_than_the_block_may_still_help(monkeypatch):
+    main, timer = threading.get_ident(), threading.Timer(PATIENCE, print)
+    timer.start()
+    threads = [threading.current_thread(), timer]
+    monkeypatch.setattr(threading, "enumerate", lambda: threads)
+    frames = sys._current_frames()
+    monkeypatch.setattr(sys, "_current_frames", lambda: {n: frames[n] for n in (main, timer.ident)})
+    assert deadlock.a_thread_may_help(main)
+    threads.remove(timer)
+    assert not deadlock.a_thread_may_help(main)
+    timer.cancel()
+    timer.join()
+
+
+def test_a_thread_that_a_child_has_since_its_imports_may_still_help(monkeypatch, tmp_path):
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), thread])
+    assert recorder(str(tmp_path)).has_other_threads()
+    over.set()
+    thread.join()
+
+
+fork_only = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+
+
+@fork_only
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("how", ["terminate", "at the limit", "at the end of the block"])
+def test_a_child_that_becomes_another_program_is_ended(how):
+    """Its sentinel says that it has ended: nothing that `os.exec` starts has its files."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    ends = contextlib.nullcontext() if how == "terminate" else pytest.raises(Stuck)
+    with reader, writer, ends, watch("fork", limit=LIMIT if "limit" in how else 3) as mp:
+        child = start(mp, watchworkers.become_another_program, writer, name="child")
+        reader.recv_bytes()
+        if how == "terminate":
+            child.terminate()
+        if how != "at the end of the block":
+            child.join()
+    assert child.exitcode == -(signal.SIGTERM if how == "terminate" else signal.SIGKILL)
+    assert "before its function returned" not in mp.explain()
+
+
+@posix_only
+@pytest.mark.parametrize("method", [m for m in multiprocessing.get_all_start_methods() if m != "forkserver"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_children_that_the_program_reaps_itself_are_not_waited_for(method):
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with watch(method, limit=PATIENCE) as mp:
+            children = [start(mp, watchworkers.nothing, name=f"child-{n}") for n in range(3)]
+    finally:
+        signal.signal(signal.SIGCHLD, former)
+    assert [child.exitcode for child in children] == [None] * 3  # as without watch
+    assert mp._guard.left() > 0
+
+
+@posix_only
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_that_closes_all_its_files_is_alive_and_its_files_are_its_own(method, tmp_path):
+    """Its sentinel says that it has ended; and what watch writes must not get into the next file."""
+    with watch(method, limit=PATIENCE) as mp:
+        lock, gate, work = mp.Lock(), mp.Event(), watchworkers.close_all_files_and_write
+        child = start(mp, work, tmp_path / "own", lock, gate, name="child")
+        wait_until(lambda: number_of_waits(mp) == 1)
+        if method != "forkserver":  # whose sentinels the server has
+            wait_until(lambda: child.pid not in mp._guard._sentinels)
+        gate.set()
+        child.join()
+    assert (tmp_path / "own").read_text() == "a line\n" * 3
+    assert "It ended with exit code 0." in mp.explain()
+    assert "before its function returned" not in mp.explain()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

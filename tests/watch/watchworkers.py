@@ -189,6 +189,20 @@ def give_up(number, frame):
     raise TimeoutError("it took more than 2 seconds")
 
 
+def become_another_program(told):
+    told.send_bytes(b"here")
+    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"])
+
+
+def close_all_files_and_write(path, lock, gate):
+    os.closerange(3, 256)  # as a daemon does
+    with open(path, "w") as file:
+        gate.wait()
+        for _ in range(3):
+            with lock:
+                print("a line", file=file, flush=True)
+
+
 def put_at_the_alarm(queue):
     """Wait for what only a handler of this process puts."""
     signal.signal(signal.SIGALRM, lambda *_: queue.put("alarm"))

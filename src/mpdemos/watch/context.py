@@ -31,7 +31,7 @@ from .errors import (
     room_for_a_file,
     what_to_do,
 )
-from .process import TracedProcess, own_class
+from .process import TracedProcess, note_if_lost, own_class, runs_on
 from .record import Recorder, handles_signals, read, seconds_to_the_alarm
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _UNKNOWN = 255  # the exit code of a child whose real one was lost
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
 _START = 2.0  # seconds that another thread may take to finish the start of a child when the block ends
+_PAUSE = 0.02  # seconds between two looks at a child whose sentinel says more than its parent knows
 _DYING = 0.5  # seconds that a child may be dead to its pipes before its sentinel says so
 _NO_SEMAPHORE = """\
 The system has no room for another semaphore, and every lock, event, queue or Value needs some. (On Linux they
@@ -206,13 +207,13 @@ class Watch(context.BaseContext):
         if self._stuck is not None and (error is None or _was_interrupted(error)):
             raised = Stuck(self._told_of_stuck()).with_traceback(where)
         elif failed is not None and isinstance(error, Exception):
-            error.add_note(f"Also, in this watched block: {failed}")
+            _add_note(error, f"Also, in this watched block: {failed}")
         if raised is not None and gone:
-            raised.add_note(_FOLDER_GONE.format(self._folder))
+            _add_note(raised, _FOLDER_GONE.format(self._folder))
         elif raised is not None and (folder := _lost_folder_of_the_library()):
-            raised.add_note(_LIBRARY_FOLDER_GONE.format(folder))
+            _add_note(raised, _LIBRARY_FOLDER_GONE.format(folder))
         elif error is not None and raised is error and trouble is not None:
-            error.add_note(no_file(trouble))
+            _add_note(error, no_file(trouble))
         if raised is not None and raised is not error:
             raise raised from (failed if raised is not failed else None)
 
@@ -271,11 +272,18 @@ class Watch(context.BaseContext):
             if child.daemon and _alive(child):
                 TracedProcess.terminate(child)  # a learner's own one may do anything
         next_look = time.monotonic() + _LOOK
-        while waiting := [child.sentinel for child in self._children if _alive(child)]:
+        while waiting := [child for child in self._children if _alive(child)]:
             if self._time_is_up():
                 break
             left = self._guard.left()
-            wait_for_any(waiting, 0.1 if left is None else min(left, 0.1))
+            ready = wait_for_any(
+                [child.sentinel for child in waiting], 0.1 if left is None else min(left, 0.1)
+            )
+            unclear = [child for child in waiting if child.sentinel in ready and _alive(child)]
+            for child in unclear:
+                note_if_lost(child)
+            if unclear:
+                time.sleep(_PAUSE)
             if left is not None and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _LOOK
                 if self._nobody_can_go_on(at_end=True):
@@ -357,8 +365,7 @@ class Watch(context.BaseContext):
     def _end_running(self) -> None:
         """Kill the children that run, without reaping them: the thread of the block may be joining one."""
         for child in list(self._children):
-            if not connection.wait([child.sentinel], 0):
-                child._traced_clean_up()
+            child._traced_clean_up()
 
     def _expire(self) -> None:
         """Say who waits for what, while everybody still does."""
@@ -517,7 +524,7 @@ class Watch(context.BaseContext):
             return
         child._traced_known = True
         self._children.append(child)
-        detail = {"pid": child.pid, "name": child.name, "worker_of": child._traced_pool}
+        detail = {"pid": child.pid, "name": str(child.name), "worker_of": child._traced_pool}
         self._recorder.note("starts", "", detail)
         if self._state == "over":  # its start has taken so long that the block has ended without it
             child._traced_clean_up()
@@ -529,7 +536,9 @@ class Watch(context.BaseContext):
         return self._name == "fork" and threading.active_count() == 2
 
     def _note_sentinel(self, pid: int) -> None:
-        self._recorder.note("sees the end of", "", {"pid": pid})
+        child = next((child for child in list(self._children) if child.pid == pid), None)
+        if child is None or not runs_on(child._popen):  # type: ignore[attr-defined]
+            self._recorder.note("sees the end of", "", {"pid": pid})
 
     def _note_exit(self, child: TracedProcess) -> None:
         """If a child has ended, note its exit code once, and whether it failed."""
@@ -544,7 +553,7 @@ class Watch(context.BaseContext):
         code = child.exitcode
         self._recorder.note("reaps", "", {"pid": child.pid, "exitcode": code})
         asked = child._traced_end and (code != 1 or not self._failed_unasked(child))
-        if code != 0 and not asked:
+        if code not in (0, None) and not asked:
             self._failures.append(self._failure(child, code))
 
     def _failed_unasked(self, child: TracedProcess) -> bool:
@@ -867,12 +876,17 @@ def _started_by(children: list[TracedProcess]) -> list[Any]:
 def _settle(child: TracedProcess) -> None:
     """Record the end of a child that was reaped by a call which an interrupt cut short."""
     popen: Any = child._popen  # type: ignore[attr-defined]
-    if popen.poll() is None and connection.wait([child.sentinel], 0):
+    if popen.poll() is None and not child._traced_lost and connection.wait([child.sentinel], 0):
         popen.returncode = _UNKNOWN
         child._traced_end = "cleans up"
         process._children.discard(child)  # type: ignore[attr-defined]
 
 
+def _add_note(error: BaseException, note: str) -> None:
+    with contextlib.suppress(Exception):  # an error of the program's own may not let itself be changed
+        error.add_note(note)
+
+
 def _alive(child: TracedProcess) -> bool:
     popen: Any = child._popen  # type: ignore[attr-defined]
-    return bool(popen is not None and popen.poll() is None)
+    return bool(popen is not None and popen.poll() is None and not child._traced_lost)

@@ -46,18 +46,28 @@ def a_thread_may_help(waiting: int) -> bool:
     Args:
         waiting: the identifier of the thread of the block.
     """
-    ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith("mpdemos-")}
-    frames = sys._current_frames().items()
-    return any(_runs_the_program(frame) for thread, frame in frames if thread not in {waiting, *ours})
+    threads = {thread.ident: thread for thread in threading.enumerate()}
+    ours = {number for number, thread in threads.items() if thread.name.startswith("mpdemos-")}
+    frames = {
+        number: frame for number, frame in sys._current_frames().items() if number not in {waiting, *ours}
+    }
+    if any(isinstance(threads.get(number), threading.Timer) for number in frames):
+        return True
+    return any(map(_runs_the_program, frames.values()))
 
 
 def _runs_the_program(frame: FrameType | None) -> bool:
+    """Whether a thread does. An event loop of Python's own that no package runs may do so in a moment."""
+    loop = package = False
     while frame is not None:
         file = frame.f_code.co_filename
-        if not (file.startswith(_NOT_THE_PROGRAM) or _PACKAGES.intersection(file.split(os.sep))):
+        if _PACKAGES.intersection(file.split(os.sep)):
+            package = True
+        elif not file.startswith(_NOT_THE_PROGRAM):
             return True
+        loop = loop or f"{os.sep}asyncio{os.sep}" in file
         frame = frame.f_back
-    return False
+    return loop and not package
 
 
 def others_may_help(known: set[int], since: float) -> bool:

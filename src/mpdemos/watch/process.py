@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from .record import Recorder
 if TYPE_CHECKING:
     from .context import Watch
 
+_ENDING = 1.0  # seconds between the end of a child's files and its own, and what a reaper needs to say so
 _LAST = -1000  # below the exit priority of every finalizer of the standard library
 _MOST_TOLD = 100_000  # letters of an error: one may hold all the data that it is about
 _LAST_WORDS = 0.25  # seconds for a child that looks after its parent itself, by parent_process()
@@ -37,6 +39,8 @@ class TracedProcess(process.BaseProcess):
     _traced_method: type[process.BaseProcess]  # the class of the start method
     _traced_known = False  # to the watch, since it was started
     _traced_end = ""  # how this process ended it
+    _traced_gone: float | None = None  # since when the system does not know it any more
+    _traced_lost = False  # it has ended, and its exit code is lost
     _traced_pool = ""  # the key of the pool that it works for
 
     def start(self) -> None:
@@ -78,7 +82,8 @@ class TracedProcess(process.BaseProcess):
         popen: Any = self._popen  # type: ignore[attr-defined]
         # An executor that breaks terminates all its workers, the one that had died before too. (A fork
         # server's sentinel is ready only until the exit code was read from it.)
-        runs = popen is not None and popen.returncode is None and not connection.wait([self.sentinel], 0)
+        runs = popen is not None and popen.returncode is None
+        runs = runs and (not connection.wait([self.sentinel], 0) or runs_on(popen))
         if runs and not self._traced_end:
             self._traced_end = action
             self._traced_recorder.note(action, "", {"pid": self.pid})
@@ -110,6 +115,52 @@ class TracedProcess(process.BaseProcess):
         self.run = _noting_failure(self.run, self._traced_recorder)  # type: ignore[method-assign]
         exitcode: int = super()._bootstrap(parent_sentinel)  # type: ignore[misc]
         return exitcode
+
+
+def runs_on(popen: Any) -> bool:
+    """Whether a child runs though its sentinel says that it has ended: it may have closed all its files, or
+    have become another program by `os.exec`. The sentinel is ready a moment before the end.
+
+    Args:
+        popen: the child's, as multiprocessing has it.
+    """
+    deadline = time.monotonic() + _ENDING
+    while popen.returncode is None and _fate(popen) == "runs":
+        if time.monotonic() >= deadline:
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def note_if_lost(child: TracedProcess) -> None:
+    """Note it if the program itself has reaped a child, by `os.wait` or by ignoring SIGCHLD.
+
+    Nobody knows its exit code then. Whoever reaps it by multiprocessing needs a moment to say so.
+
+    Args:
+        child: one whose sentinel says that it has ended.
+    """
+    popen: Any = child._popen  # type: ignore[attr-defined]
+    if popen.returncode is not None or _fate(popen) != "gone":
+        child._traced_gone = None
+    elif child._traced_gone is None:
+        child._traced_gone = time.monotonic()
+    else:
+        child._traced_lost = time.monotonic() >= child._traced_gone + _ENDING
+
+
+def _fate(popen: Any) -> str:
+    """What the system says of a child that was not reaped yet: it runs, is dead, or is gone.
+
+    A child of a fork server is that one's, and macOS could not be asked before Python 3.13: dead.
+    """
+    if sys.platform == "win32" or popen.method == "forkserver" or not hasattr(os, "waitid"):
+        return "dead"
+    try:
+        dead = os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return "gone"
+    return "runs" if dead is None else "dead"
 
 
 class _Outermost(process.BaseProcess):

@@ -72,11 +72,11 @@ class Recorder:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
         try:
-            self._fd = os.open(self.path, _FLAGS, 0o600)
+            self._fd = _out_of_the_way(os.open(self.path, _FLAGS, 0o600))
         except OSError as error:
             self._lose(error)  # the program being watched must not notice
         else:
-            self.note("process", "", {"name": name, "pid": os.getpid(), "parent": os.getppid()})
+            self.note("process", "", {"name": str(name), "pid": os.getpid(), "parent": os.getppid()})
 
     def close(self) -> None:
         """Close this process's file; what a thread that the program left behind may write goes nowhere."""
@@ -175,9 +175,29 @@ class Recorder:
         return thread.ident not in self._threads and not thread.name.startswith(_OUR_THREADS)
 
 
+def _out_of_the_way(fd: int) -> int:
+    """The same file by a number that no other one will have, also if the program closes all its files."""
+    if sys.platform == "win32":
+        return fd
+    import fcntl
+    import resource
+
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1024)  # more would make each process larger
+    try:
+        far = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, most - most // 16)
+    except (OSError, ValueError):
+        return fd
+    os.close(fd)
+    return far
+
+
 def handles_signals() -> bool:
     """Whether this process does something of its own when it gets a signal that is meant for programs."""
-    return any(map(callable, map(_signal.getsignal, _MEANT_FOR_PROGRAMS)))
+    interrupt: Any = _signal.getsignal(signal.SIGINT)
+    while hasattr(interrupt, "_former"):  # a watch's own passes it on
+        interrupt = interrupt._former[signal.SIGINT]
+    others = map(_signal.getsignal, _MEANT_FOR_PROGRAMS)
+    return any(map(callable, others)) or (callable(interrupt) and interrupt is not signal.default_int_handler)
 
 
 def seconds_to_the_alarm() -> float:
@@ -188,8 +208,10 @@ def seconds_to_the_alarm() -> float:
 
 
 _encode = json.JSONEncoder(default=int).encode  # int makes JSON of a number of NumPy
-_MEANT_FOR_PROGRAMS = [  # and not SIGINT, which a watched block handles itself
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+_MEANT_FOR_PROGRAMS = [
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
 ]
 _OUR_THREADS = ("mpdemos-", "QueueFeederThread")
 _recorders: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary()
@@ -211,7 +233,12 @@ if hasattr(os, "register_at_fork"):
 
 def recorder(folder: str) -> Recorder:
     """This process's recorder for ``folder``: one for all objects of a watch."""
-    return _recorders.get(folder) or Recorder(folder)
+    known = _recorders.get(folder)
+    if known is None:
+        known = Recorder(folder)
+        # Any other thread was started by the program: when its main module was imported, for example.
+        known._threads = {_main_thread, threading.get_ident()}
+    return known
 
 
 def read(folder: str, pid: int | None = None) -> tuple[list[Record], int]:
