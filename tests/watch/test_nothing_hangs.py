@@ -40,6 +40,7 @@ from watchtools import (
 
 from mpdemos import ChildFailed, Stuck, watch
 from mpdemos.watch import context, deadlock, guard, pools
+from mpdemos.watch import process as watched_process
 from mpdemos.watch.deadlock import children_are_idle, nobody_can_go_on, result_is_lost
 from mpdemos.watch.guard import Interrupted
 from mpdemos.watch.record import handles_signals, recorder
@@ -1099,13 +1100,15 @@ def test_a_timer_that_is_older_than_the_block_may_still_help(monkeypatch):
     timer.start()
     threads = [threading.current_thread(), timer]
     monkeypatch.setattr(threading, "enumerate", lambda: threads)
-    frames = sys._current_frames()
-    monkeypatch.setattr(sys, "_current_frames", lambda: {n: frames[n] for n in (main, timer.ident)})
-    assert deadlock.a_thread_may_help(main)
+    frames = {number: sys._current_frames()[number] for number in (main, timer.ident)}
+    monkeypatch.setattr(sys, "_current_frames", lambda: frames)
+    helps = deadlock.a_thread_may_help(main)
     threads.remove(timer)
-    assert not deadlock.a_thread_may_help(main)
+    helps_as_another_thread = deadlock.a_thread_may_help(main)
     timer.cancel()
     timer.join()
+    assert helps
+    assert not helps_as_another_thread
 
 
 def test_a_thread_that_a_child_has_since_its_imports_may_still_help(monkeypatch, tmp_path):
@@ -1113,9 +1116,10 @@ def test_a_thread_that_a_child_has_since_its_imports_may_still_help(monkeypatch,
     thread = threading.Thread(target=over.wait)
     thread.start()
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), thread])
-    assert recorder(str(tmp_path)).has_other_threads()
+    may_help = recorder(str(tmp_path)).has_other_threads()
     over.set()
     thread.join()
+    assert may_help
 
 
 fork_only = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
@@ -1155,19 +1159,40 @@ def test_children_that_the_program_reaps_itself_are_not_waited_for(method):
 
 @posix_only
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_that_closes_all_its_files_is_alive_and_its_files_are_its_own(method, tmp_path):
+def test_a_child_that_closes_all_its_files_is_alive_and_its_files_are_its_own(method, tmp_path, monkeypatch):
     """Its sentinel says that it has ended; and what watch writes must not get into the next file."""
+    gate = multiprocessing.get_context(method).Event()
+    looks = look_often_before(gate.set, "Event-1", monkeypatch)
     with watch(method, limit=PATIENCE) as mp:
-        lock, gate, work = mp.Lock(), mp.Event(), watchworkers.close_all_files_and_write
-        child = start(mp, work, tmp_path / "own", lock, gate, name="child")
-        wait_until(lambda: number_of_waits(mp) == 1)
-        if method != "forkserver":  # whose sentinels the server has
-            wait_until(lambda: child.pid not in mp._guard._sentinels)
-        gate.set()
+        lock, done = mp.Lock(), mp.Event()
+        work = watchworkers.close_all_files_and_write
+        child = start(mp, work, tmp_path / "own", lock, gate, done, name="child")
+        done.wait()
         child.join()
+    assert len(looks) >= ENOUGH_LOOKS
     assert (tmp_path / "own").read_text() == "a line\n" * 3
     assert "It ended with exit code 0." in mp.explain()
-    assert "before its function returned" not in mp.explain()
+
+
+@posix_only
+def test_a_child_that_has_opened_other_files_is_no_orphan(monkeypatch):
+    """One of them may have got the number of its parent's sentinel, and be ready."""
+    waited, ended = [], []
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    with reader, writer, monkeypatch.context() as patch:
+        patch.setattr(watched_process, "active_children", list)
+        patch.setattr(watched_process, "_LAST_WORDS", 0)
+        patch.setattr(watched_process.os, "_exit", ended.append)
+        patch.setattr(watched_process.connection, "wait", waited.extend)
+        patch.setattr(
+            watched_process.threading, "Thread", lambda target, **_options: SimpleNamespace(start=target)
+        )
+        watched_process._die_with_parent(reader.fileno())
+        (copy,) = waited
+        assert copy != reader.fileno()
+        assert os.path.sameopenfile(copy, reader.fileno())
+        os.close(copy)
+    assert ended == [watched_process._ORPHANED]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -1516,7 +1541,8 @@ def is_in_its_wait(action):
 
 @posix_only
 @pytest.mark.parametrize("wake_by", WAKERS, ids=lambda wake_by: wake_by.__name__)
-def test_a_process_that_is_about_to_wake_up_is_waited_for(wake_by):
+def test_a_process_that_is_about_to_wake_up_is_waited_for(wake_by, monkeypatch):
+    monkeypatch.setattr(context.Watch, "_others_may_help", lambda mp: False)  # as the program below might
     with watch("spawn", limit=PATIENCE) as mp:
         target, args, wake = wake_by(mp)
         child = start(mp, target, *args, name="sleeper")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import no_file
-from .record import Recorder
+from .record import Recorder, out_of_the_way
 
 if TYPE_CHECKING:
     from .context import Watch
@@ -297,8 +298,18 @@ def _die_with_parent(parent_sentinel: Any) -> None:
     if parent_sentinel is None:
         return
 
+    mine = parent_sentinel
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # one that the program does not close with all its own files
+            mine = out_of_the_way(os.dup(parent_sentinel))
+
     def wait() -> None:
-        connection.wait([parent_sentinel])
+        connection.wait([mine])
+        if sys.platform != "win32":
+            try:
+                os.fstat(mine)
+            except OSError:  # it has closed that too
+                return
         time.sleep(_LAST_WORDS)
         for child in active_children():
             child.kill()

@@ -72,7 +72,7 @@ class Recorder:
             return
         self.process = f"{os.getpid()}-{perf_counter_ns()}"
         try:
-            self._fd = _out_of_the_way(os.open(self.path, _FLAGS, 0o600))
+            self._fd = out_of_the_way(os.open(self.path, _FLAGS, 0o600))
         except OSError as error:
             self._lose(error)  # the program being watched must not notice
         else:
@@ -175,8 +175,15 @@ class Recorder:
         return thread.ident not in self._threads and not thread.name.startswith(_OUR_THREADS)
 
 
-def _out_of_the_way(fd: int) -> int:
-    """The same file by a number that no other one will have, also if the program closes all its files."""
+def out_of_the_way(fd: int) -> int:
+    """Give a file a number that no other one will have, also if the program closes all its files.
+
+    Args:
+        fd: its number, which is closed.
+
+    Returns:
+        The new number; the same one where there is none.
+    """
     if sys.platform == "win32":
         return fd
     import fcntl
