@@ -47,7 +47,7 @@ _UNKNOWN = 255  # the exit code of a child whose real one was lost
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _GOODBYE = 5.0  # seconds that a killed child has to disappear
 _START = 2.0  # seconds that another thread may take to finish the start of a child when the block ends
-_PAUSE = 0.02  # seconds between two looks at a child whose sentinel says more than its parent knows
+_PAUSE = 0.001  # seconds between two looks at a child whose sentinel was ready a moment before its end
 _DYING = 0.5  # seconds that a child may be dead to its pipes before its sentinel says so
 _NO_SEMAPHORE = """\
 The system has no room for another semaphore, and every lock, event, queue or Value needs some. (On Linux they
