@@ -60,7 +60,7 @@ class Guard:
 
     entering_codes: tuple[Any, ...] = ()  # the code objects that run before the block, at the limit perhaps
     leaving_code: Any = None  # the code object whose first line is not yet reached when it is interrupted
-    program: Any = None  # the frame of the program, or of the cell, that entered the block
+    program: FrameType | None = None  # the frame of the program, or of the cell, that entered the block
     abandoned: Callable[[], None]  # called instead of an interrupt when that frame has ended
 
     def __init__(

@@ -179,7 +179,7 @@ def swap(trial: Trial) -> None:
     held: dict[str, list[str]] = {}
     orders = set()
     holds: dict[str, int] = {}  # how often each clerk has acquired something
-    used_in: dict[str, set[tuple[str, ...]]] = {}  # of each clerk, what was held when it used a shelf
+    used_in: dict[str, set[tuple[int, frozenset[str]]]] = {}  # each clerk's holds in which it used a shelf
     for event in mp.events:
         mine = held.setdefault(event.process, [])
         if event.action == "insists":  # who gives up does no harm
@@ -190,7 +190,7 @@ def swap(trial: Trial) -> None:
         elif event.action == "released" and event.resource in mine:
             mine.remove(event.resource)
         elif event.action in ("reads", "writes"):
-            used_in.setdefault(event.process, set()).add((*sorted(mine), str(holds.get(event.process))))
+            used_in.setdefault(event.process, set()).add((holds.get(event.process, 0), frozenset(mine)))
     trial.require(
         not any((second, first) in orders for first, second in orders if first != second),
         "Two clerks acquire the same two locks in opposite order. One day each holds one and waits for the "
@@ -204,9 +204,8 @@ def swap(trial: Trial) -> None:
         raise hangs
     trial.require(
         all(
-            len(held_then) == 1 and all(shelf in next(iter(held_then)) for shelf in both)
+            len(used_in.get(clerk, ())) <= 1 and all(both <= held for _hold, held in used_in.get(clerk, ()))
             for clerk, both in _BOTH.items()
-            if (held_then := used_in.get(clerk))
         ),
         "A clerk needs the locks of both shelves at the same time, from the first look to the last change.",
     )
@@ -221,10 +220,10 @@ def swap(trial: Trial) -> None:
 
 
 _BOTH = {  # who swaps which shelves
-    "clerk-1": ("shelf_0", "shelf_1"),
-    "clerk-2": ("shelf_0", "shelf_1"),
-    "clerk-3": ("shelf_2",),
-    "clerk-4": ("shelf_1", "shelf_2"),
+    "clerk-1": {"shelf_0", "shelf_1"},
+    "clerk-2": {"shelf_0", "shelf_1"},
+    "clerk-3": {"shelf_2"},
+    "clerk-4": {"shelf_1", "shelf_2"},
 }
 
 
