@@ -344,6 +344,21 @@ def test_a_misspelt_name_is_noticed():
     assert "older" not in check("lock-1", namespace["stamp"]).reason
 
 
+@pytest.mark.parametrize(
+    "failing", ["def stamp(lock, diary, name:\n    pass", "import nothing_like_it\ndef stamp(): pass"]
+)
+def test_a_worker_cell_that_failed_last_is_noticed(failing):
+    namespace = {}
+    cells = WorkerCells(namespace)
+    cells.run("", all_exercises()["lock-1"].starter)
+    with pytest.raises((SyntaxError, ImportError)):
+        cells.run("", failing)
+    told = "The worker cell that defines stamp failed when it ran last; this is about an older one."
+    assert told in check("lock-1", namespace["stamp"]).reason
+    cells.run("", all_exercises()["lock-1"].starter)
+    assert "older" not in check("lock-1", namespace["stamp"]).reason
+
+
 def test_an_answer_is_tried_under_spawn_and_under_the_platforms_default():
     default = multiprocessing.get_all_start_methods()[0]  # as the documentation says
     assert checking.methods() == list(dict.fromkeys(["spawn", default]))

@@ -42,3 +42,5 @@ def test_a_wrong_call_says_the_right_one():
         predict("lock-b", "z")
     with pytest.raises(ValueError, match=r"no question 'lock-q'; there is lock-a, lock-b"):
         predict("lock-q")
+    with pytest.raises(TypeError, match=r'as predict\("lock-a"\), not by'):
+        predict(["lock-a"])

@@ -103,6 +103,10 @@ def test_reset_forgets_one_or_all():
     assert list(folder().iterdir()) == []
     with pytest.raises(ValueError, match="no exercise or question 'lock'"):
         progress(reset="lock")
+    note_try("lock-1", right=True, source="x")
+    with pytest.raises(TypeError, match='reset is True, or a name such as "lock-1", not 1'):
+        progress(reset=1)
+    assert "✓ lock-1" in repr(progress())
 
 
 def test_every_lesson_has_a_row_and_words_for_its_marks():

@@ -174,6 +174,13 @@ def test_labels_are_the_names_that_are_shown(method):
     assert "till" in mp.timeline().svg
 
 
+def test_a_title_is_text():
+    with watch() as mp:
+        pass
+    with pytest.raises(TypeError, match="a title is text, not 3"):
+        mp.timeline(3)
+
+
 def test_a_label_may_come_after_the_block():
     with watch() as mp:
         lock = mp.Lock()

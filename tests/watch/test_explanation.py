@@ -175,6 +175,14 @@ def test_a_notification_tells_how_many_it_is_for():
     assert [event.detail for event in mp.events if event.action == "notifies"] == [1, 2, "all"]
 
 
+def test_a_notification_without_the_lock_is_none():
+    with watch() as mp:
+        condition = mp.Condition()
+        with pytest.raises(AssertionError, match="lock is not owned"):
+            condition.notify()
+    assert "notif" not in mp.explain()
+
+
 def test_what_was_made_and_not_used_is_not_told():
     with watch() as mp:
         for make in (mp.Lock, mp.RLock, mp.Event, mp.Condition, mp.Queue, mp.Pipe, mp.SimpleQueue):

@@ -7,6 +7,7 @@ what the block says, and no clock can get in the way. The tests of the clock its
 import asyncio
 import contextlib
 import errno
+import functools
 import importlib
 import multiprocessing
 import os
@@ -257,17 +258,101 @@ def test_code_that_catches_everything_is_interrupted_again(alarm):
     assert [type(error) for error in caught] == [Interrupted] * 3
 
 
+def bare_except(wait):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            wait()
+        except:  # noqa: E722
+            continue
+
+
+def in_one_line(wait):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(BaseException): wait()  # fmt: skip  # noqa: E701
+
+
+def two_of_them(wait):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            with contextlib.suppress(BaseException):
+                wait()
+            _ = "the line after it"
+        except BaseException:
+            continue
+
+
+@pytest.mark.parametrize("catches_all", [bare_except, in_one_line, two_of_them])
+@pytest.mark.parametrize("timeout", [None, 0.01])
+def test_a_loop_that_catches_everything_is_ended(catches_all, timeout):
+    with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
+        catches_all(functools.partial(mp.Event().wait, timeout))
+        raise AssertionError("the loop was not ended")
+
+
+def test_a_loop_that_catches_everything_is_ended_and_a_debugger_keeps_its_trace():
+    former = sys.gettrace()
+    mine = lambda *_call: None  # noqa: E731
+    sys.settrace(mine)
+    try:
+        with pytest.raises(Stuck), watch(limit=LIMIT) as mp:
+            bare_except(mp.Event().wait)
+            raise AssertionError("the loop was not ended")
+        assert sys.gettrace() is mine
+    finally:
+        sys.settrace(former)
+
+
+def catch(wait):
+    with contextlib.suppress(BaseException):
+        wait()
+
+
+def block_of_one_line(left):
+    with watch(limit=LIMIT) as mp:
+        event = mp.Event()
+        catch(event.wait)
+        catch(event.wait)
+    left.append(mp)
+
+
+def block_of_many_lines(left):
+    with (
+        contextlib.nullcontext(),
+        watch(
+            limit=LIMIT,
+        ) as mp,
+        contextlib.nullcontext(),
+    ):
+        event = mp.Event()
+        catch(event.wait)
+        catch(event.wait)
+    left.append(mp)
+
+
+@pytest.mark.parametrize("block", [block_of_one_line, block_of_many_lines])
+def test_a_block_that_has_caught_everything_is_left_nevertheless(block, alarm):
+    alarm(PATIENCE)
+    left = []
+    with pytest.raises(Stuck):
+        block(left)
+    assert left == []
+
+
 BY_HAND = """
-mp = watch(limit=1).__enter__()
+mp = watch().__enter__()
 event = mp.Event()
 child = mp.Process(target=watchworkers.wait_for, args=(event,), name="child")
 child.start()
 """
 IN_A_LOOP = """
-with watch(limit=1) as mp:
+with watch() as mp:
     event = mp.Event()
     child = mp.Process(target=watchworkers.wait_for, args=(event,), name="child")
     child.start()
+    expire(mp)
     try:
         while True: pass  # Python 3.11 looks for no handler here
     except KeyboardInterrupt:
@@ -278,10 +363,17 @@ with watch(limit=1) as mp:
 @pytest.mark.parametrize("cell", [BY_HAND, IN_A_LOOP], ids=["by hand", "in a loop"])
 def test_a_cell_that_has_ended_without_its_block_is_ended_and_nobody_else_is_interrupted(cell, capsys):
     """It would be the next cell, or the kernel, which dies of it."""
-    former, space = signal.getsignal(signal.SIGINT), {"watch": watch, "watchworkers": watchworkers}
+
+    def expire(mp):
+        expire_when_last(mp, all_wait("child"))
+
+    former = signal.getsignal(signal.SIGINT)
+    space = {"watch": watch, "watchworkers": watchworkers, "expire": expire}
     with contextlib.suppress(Interrupted, Stuck):
         exec(cell, space)
     mp = space["mp"]
+    if cell == BY_HAND:  # not before its cell has ended
+        expire(mp)
     wait_until(lambda: mp._state == "over")
     assert space["child"].exitcode is not None
     assert not os.path.exists(mp._folder)

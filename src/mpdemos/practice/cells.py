@@ -37,6 +37,7 @@ class _Cell:
 
 
 ran_last: set[str] = set()  # what the worker cell defines that ran last
+failed_last: set[str] = set()  # what it would have defined, if it failed
 
 
 class WorkerCells:
@@ -65,6 +66,9 @@ class WorkerCells:
             ValueError: if the title cannot name a module, or a name would hide one.
             NameError: if the cell uses a name that only an ordinary cell defines.
         """
+        ran_last.clear()
+        failed_last.clear()
+        failed_last.update(re.findall(r"(?m)^(?:def|class)\s+(\w+)", source))
         cell = _read(title or "worker", source)
         try:
             _refuse_to_hide(title, cell, self._namespace)
@@ -75,7 +79,7 @@ class WorkerCells:
         self._load(cell)
         self._cells = [c for c in self._cells if not c.binds <= cell.binds] + [cell]
         self._load_dependents(cell, {id(cell)})
-        ran_last.clear()
+        failed_last.clear()
         ran_last.update(cell.binds)
         shown = [name for name in cell.objects if not isinstance(cell.objects[name], ModuleType)]
         own = sorted(name for name in shown if not _is_imported(cell, name))

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from mpdemos.watch.remover import cleans_up
 
 from . import progress
-from .cells import ran_last
+from .cells import failed_last, ran_last
 from .exercise import Exercise, find, same_code
 from .folder import private_folder, read_json
 from .verdict import NOT_ATTEMPTED, NOT_YET, RIGHT, Verdict
@@ -58,7 +58,7 @@ def check(name: str, *answers: Any) -> Verdict:
     for answer, wanted in zip(answers, exercise.answers, strict=True):
         if reason := _cannot_be_tried(answer, wanted):
             return Verdict(name, NOT_YET, reason)
-    old = _perhaps_misspelt(exercise.answers)
+    old = _is_older(exercise.answers)
     source = _source(answers[0])
     if same_code(source, exercise.starter):
         ask = f'Write your part into the cell above, run both cells again. A nudge: hint("{name}")'
@@ -68,11 +68,15 @@ def check(name: str, *answers: Any) -> Verdict:
     return verdict
 
 
-def _perhaps_misspelt(names: tuple[str, ...]) -> str:
-    """Say it if the worker cell that ran last has nearly this name: the answer is an older one then."""
+def _is_older(names: tuple[str, ...]) -> str:
+    """Say it if the answer is an older one: the worker cell that ran last failed, or has nearly this name."""
     import difflib
 
     for name in names:
+        if name in failed_last:
+            return (
+                f"The worker cell that defines {name} failed when it ran last; this is about an older one. "
+            )
         near = difflib.get_close_matches(name, ran_last, n=1, cutoff=0.75)
         if name not in ran_last and near:
             return f"The worker cell that ran last defines {near[0]}; this is about an older {name}. "

@@ -85,11 +85,14 @@ def predict(name: str, choice: str | None = None) -> Question | Answer:
         The question, or what your choice is answered with.
 
     Raises:
+        TypeError: if the name is no text.
         ValueError: if there is no such question, or no such choice.
     """
+    if not isinstance(name, str):
+        raise TypeError(f'name a question by its text, as predict("lock-a"), not by {name!r}')
     questions = all_questions()
     if name not in questions:
-        lesson = str(name).rpartition("-")[0]
+        lesson = name.rpartition("-")[0]
         near = [other for other in questions if other.startswith(f"{lesson}-")] or list(questions)
         raise ValueError(f"there is no question {name!r}; there is {', '.join(near)}")
     question = questions[name]

@@ -106,11 +106,14 @@ def progress(*, reset: bool | str = False) -> Progress:
         A table that Jupyter shows.
 
     Raises:
+        TypeError: if ``reset`` is neither True nor a name.
         ValueError: if there is no exercise or question of that name.
     """
     from .exercise import LESSONS, all_exercises
     from .predict import all_questions
 
+    if not isinstance(reset, bool | str):
+        raise TypeError(f'reset is True, or a name such as "lock-1", not {reset!r}')
     names = [*all_exercises(), *all_questions()]
     if isinstance(reset, str) and reset not in names:
         raise ValueError(f"there is no exercise or question {reset!r}; there is {', '.join(names)}")

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
 from multiprocessing import connection, context, process
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -148,7 +148,7 @@ class Watch(context.BaseContext):
         except OSError as error:
             raise _cannot_record(error) from error
         try:
-            self._begin()
+            self._begin(sys._getframe(1))
         except BaseException:
             try:
                 self._remove_record()
@@ -157,7 +157,7 @@ class Watch(context.BaseContext):
             raise
         return self
 
-    def _begin(self) -> None:
+    def _begin(self, entering: FrameType) -> None:
         # What the guard's thread uses is imported before it starts: to a child that is forked while another
         # thread imports a module, that module (or what it needs, as `ast`) stays locked for ever.
         from . import deadlock, explain  # noqa: F401
@@ -178,7 +178,8 @@ class Watch(context.BaseContext):
         )
         self._guard.leaving_code = Watch.__exit__.__code__
         self._guard.entering_codes = (Watch.__enter__.__code__, Watch._begin.__code__, Guard.start.__code__)
-        self._guard.program = program_of(sys._getframe())
+        self._guard.program = program_of(entering)
+        self._guard.entrance = entering, entering.f_lineno
         self._guard.abandoned = self._end_abandoned
         self._guard.start()
 
@@ -762,8 +763,14 @@ class Watch(context.BaseContext):
 
         Args:
             title: a heading for the picture.
+
+        Raises:
+            TypeError: if the title is no text.
         """
         from .picture import Timeline
+
+        if not isinstance(title, str):
+            raise TypeError(f"a title is text, not {title!r}")
 
         return Timeline(self._told(), title)
 

@@ -229,7 +229,7 @@ def stuck(history: History, limit: float | None, *, reader_died: bool = False, o
     lines = waits.cycle() or waits.sentences()
     lines += _fates(history, reader_died)
     if not lines:
-        lines = ["No process waits for another one: somebody is still working, or needs a larger limit."]
+        lines = ["No process waits for another one: somebody still works, or polls, or needs a larger limit."]
     lines += filter(None, [_missing(history)])
     return "\n".join([not_within(limit), *lines])
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from types import FrameType
@@ -61,6 +62,7 @@ class Guard:
     entering_codes: tuple[Any, ...] = ()  # the code objects that run before the block, at the limit perhaps
     leaving_code: Any = None  # the code object whose first line is not yet reached when it is interrupted
     program: FrameType | None = None  # the frame of the program, or of the cell, that entered the block
+    entrance: tuple[FrameType, int | None] | None = None  # the frame and the line of the `with` itself
     abandoned: Callable[[], None]  # called instead of an interrupt when that frame has ended
 
     def __init__(
@@ -141,7 +143,7 @@ class Guard:
 
     def give_back(self) -> None:
         """Give SIGINT back to its former handler, and to it one that came while the block was being left."""
-        self.program = None  # it holds all that the program has
+        self.program = self.entrance = None  # they hold all that the program has
         if self._handler is not None:
             self._handler.restore()
 
@@ -216,6 +218,7 @@ class _Handler:
         self._calls = self._calls_seen = 0
         self._overdue = math.inf
         self._arrivals = _Arrivals()
+        self._insistence = _Insistence(guard)
         self._former: dict[int, Any] = {}  # the handler of each signal
 
     def install(self) -> None:
@@ -256,7 +259,7 @@ class _Handler:
         elif self.armed:
             self.armed = False
             if not leaving and _is_within(self._guard.program, frame):
-                raise Interrupted
+                raise self._insistence.error()
             if not leaving:  # whoever it would hit now, here is nobody who turns it into `Stuck`
                 self._guard.abandoned()
         elif leaving:
@@ -272,6 +275,7 @@ class _Handler:
             signal.default_int_handler(number, frame)
 
     def restore(self) -> None:
+        self._insistence.end()
         for number, former in self._former.items():
             current: object = signal.getsignal(number)
             if current is self:
@@ -279,6 +283,55 @@ class _Handler:
         self._arrivals.close()
         if self.deferred:
             self._do_as_before(self.deferred, None)
+
+
+class _Insistence:
+    """Ends a loop that catches everything: whoever catches the second `Interrupted` and goes on gets another
+    one at the next line, until one is let pass. (The first may be caught: the block can end by itself then.)
+
+    A signal alone would end a loop of waits in a bare ``except`` only if it came between two of them.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._thread = threading.get_ident()
+        self._raised = 0
+        self._caught: weakref.ref[Interrupted] | None = None
+        self._former: Any = None  # the program's own trace function, as of a debugger
+        self._traces = False
+
+    def error(self) -> Interrupted:
+        """The error to raise now."""
+        self._raised += 1
+        error = Interrupted()
+        if self._raised > 1:
+            self._caught = weakref.ref(error, self._was_caught)
+        return error
+
+    def _was_caught(self, _dead: object) -> None:
+        """Nobody knows the error any more, so whoever caught it has gone on, in this moment."""
+        caller: FrameType | None = sys._getframe(1)
+        outermost = self._guard.entrance[0] if self._guard.entrance else None
+        is_ours = threading.get_ident() == self._thread and _is_within(outermost, caller)
+        if outermost is None or self._guard._over or not is_ours:
+            return
+        if not self._traces:
+            self._traces, self._former = True, sys.gettrace()
+        while caller is not None:
+            caller.f_trace = self._trace
+            caller = None if caller is outermost else caller.f_back
+        sys.settrace(lambda *_call: None)  # of what is called from here on, no line
+
+    def _trace(self, frame: FrameType, event: str, _arg: object) -> Any:
+        """Raise at a line, which ends the tracing; not at that of the `with`: the block would not be left."""
+        leaves = (frame, frame.f_lineno) == self._guard.entrance
+        if event == "line" and not leaves and not self._guard._over:
+            raise self.error()
+        return self._trace
+
+    def end(self) -> None:
+        if self._traces:
+            sys.settrace(self._former)
 
 
 def program_of(frame: FrameType | None) -> FrameType | None:

@@ -117,7 +117,8 @@ class Condition(synchronize.Condition):
         return notified
 
     def notify(self, n: int = 1) -> None:
-        self._trace.note("notifies", "all" if n == sys.maxsize else n)
+        if self._lock._semlock._is_mine():  # type: ignore[attr-defined]  # or nobody is notified
+            self._trace.note("notifies", "all" if n == sys.maxsize else n)
         super().notify(n)
 
     def __getstate__(self) -> Any:
