@@ -239,8 +239,9 @@ from mpdemos.practice import check
 from mpdemos.practice.exercise import all_exercises
 all_exercises()["lock-1"] = replace(all_exercises()["lock-1"], limit=600)  # it does not end by itself
 stamp = cell('''
-import pathlib, time
+import pathlib, subprocess, sys, time
 def stamp(lock, diary, name):
+    {starts}
     pathlib.Path({sign!r}).touch()
     time.sleep(600)
 ''')["stamp"]
@@ -249,10 +250,13 @@ check("lock-1", stamp)
 
 
 @pytest.mark.parametrize("how", ["kill", "interrupt"])
+@pytest.mark.parametrize(
+    "starts", ["", "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"]
+)
 @posix_only
-def test_a_kernel_that_dies_in_a_check_leaves_nothing(how, tmp_path):
+def test_a_kernel_that_dies_in_a_check_leaves_nothing(how, starts, tmp_path):
     sign = tmp_path / "sign"
-    text = KILLED_KERNEL.format(here=os.path.dirname(__file__), sign=str(sign))
+    text = KILLED_KERNEL.format(here=os.path.dirname(__file__), sign=str(sign), starts=starts)
     environment = os.environ | {TAG: str(tmp_path)}
     kernel = subprocess.Popen([sys.executable, "-c", text], env=environment, stderr=subprocess.DEVNULL)
     wait_until(sign.exists)

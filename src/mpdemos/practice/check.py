@@ -27,14 +27,11 @@ from .verdict import NOT_ATTEMPTED, NOT_YET, RIGHT, Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import psutil
-
 MOST_PROCESSES = 64  # at once, of one trial
 _MOST_PRINTED = 2000  # characters that are shown
 _START_UP = 10.0  # seconds that a busy machine may take before the first block
 _PATIENCE = 30.0  # seconds that killed processes have to disappear, on a machine that is very busy
 _LOOK = 0.1  # seconds between two looks at a trial
-_TAG = "MPDEMOS_CHECK"  # in the environment of every process of a trial
 
 
 def check(name: str, *answers: Any) -> Verdict:
@@ -163,6 +160,8 @@ class _Examiner:
     def __init__(self, folder: Path) -> None:
         import subprocess
 
+        from .examiner import TAG
+
         self._tag, self._path = os.urandom(16).hex(), folder / "result.json"
         own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))  # what it leaves goes with the folder
         own["PYTHONIOENCODING"] = "utf-8"  # as in a notebook, whatever the system prefers
@@ -172,7 +171,7 @@ class _Examiner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | own | {_TAG: self._tag},
+            env=os.environ | own | {TAG: self._tag},
             start_new_session=True,  # an interrupt of the kernel shall not print tracebacks
         )
         self._out, self._err = _Drain(self._process.stdout), _Drain(self._process.stderr)
@@ -221,9 +220,11 @@ class _Examiner:
         """Leave no process of this trial behind."""
         import psutil
 
+        from .examiner import processes_of
+
         self._process.kill()
         deadline = time.monotonic() + _PATIENCE
-        while (left := list(self._left())) and time.monotonic() < deadline:
+        while (left := list(processes_of(self._tag))) and time.monotonic() < deadline:
             # The resource tracker ends by itself, when it has removed what the killed ones left.
             for process in left:
                 with suppress(psutil.Error):
@@ -236,14 +237,6 @@ class _Examiner:
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
-
-    def _left(self) -> Iterator[psutil.Process]:
-        import psutil
-
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if process.environ().get(_TAG) == self._tag and process.status() != psutil.STATUS_ZOMBIE:
-                    yield process
 
     def result(self) -> dict[str, str] | None:
         """What the examiner wrote; None if it did not come to that."""

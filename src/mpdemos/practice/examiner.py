@@ -15,15 +15,22 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..watch import ChildFailed, Failure, Stuck
 from ..watch.explain import listed
+from ..watch.remover import cleans_up
 from .exercise import Exercise, find
 from .trial import NotYet, Trial
 
+if TYPE_CHECKING:
+    import psutil
+
+TAG = "MPDEMOS_CHECK"  # in the environment of every process of a trial
 _MOST_BUSY = 3  # a learner shall not wait much longer for what never ends
 _MOST_LINES = 12  # of a traceback: a recursion has a thousand
 _CELL = re.compile(r'File "[^"]*[\\/]\w+_[0-9a-f]{10}\.py", line (\d+)')
@@ -62,8 +69,22 @@ def how_busy(took: float, used: float) -> int:
     return max(1, min(_MOST_BUSY, int(took / max(used, 0.01))))
 
 
+def processes_of(tag: str) -> Iterator[psutil.Process]:
+    """The processes of one trial that still run, also those that an answer started and hid.
+
+    Args:
+        tag: what their environment says under `TAG`.
+    """
+    import psutil
+
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(TAG) == tag and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
 def _die_with_the_kernel() -> None:
-    """End this process at the end of its standard input; its children notice by themselves."""
+    """End this process at the end of its standard input, and before it what the answer started."""
     kernel = os.dup(0)
     os.set_inheritable(kernel, False)
     with open(os.devnull) as nothing:
@@ -71,6 +92,10 @@ def _die_with_the_kernel() -> None:
 
     def wait() -> None:
         os.read(kernel, 1)
+        with suppress(Exception):  # it has to end, whatever cannot be found or ended
+            for process in processes_of(os.environ[TAG]):
+                if process.pid != os.getpid() and not cleans_up(process):
+                    process.kill()
         os._exit(1)
 
     threading.Thread(target=wait, name="mpdemos-kernel", daemon=True).start()
