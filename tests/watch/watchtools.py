@@ -14,6 +14,7 @@ import psutil
 import pytest
 from leftovers import TAG, end, tagged
 
+from mpdemos import Stuck, watch
 from mpdemos.watch import remover
 from mpdemos.watch.history import History
 from mpdemos.watch.record import Record
@@ -21,6 +22,7 @@ from mpdemos.watch.record import Record
 HERE = Path(__file__).parent
 METHODS = multiprocessing.get_all_start_methods()
 PATIENCE = 60.0  # seconds: no test needs them, and a machine under load gets them
+LIMIT = 0.4  # seconds, where it is the clock that shall end a block
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs the signals of POSIX")
 
@@ -84,6 +86,23 @@ def expire_when_last(mp, actions):
 
 def all_wait(*names, what=""):
     return dict.fromkeys(names, f"waits {what}")
+
+
+def start(mp, target, *args, name):
+    child = mp.Process(target=target, args=args, name=name)
+    child.start()
+    return child
+
+
+def stuck(mp_block, **options):
+    """The message of the Stuck that `mp_block(mp)` ends with."""
+    began = time.monotonic()
+    with pytest.raises(Stuck) as caught, watch(limit=PATIENCE, **options) as mp:
+        mp_block(mp)
+    assert time.monotonic() < began + PATIENCE, "what expire_when waits for never was"
+    text = str(caught.value)
+    assert text.startswith(("The block did not end within its limit of 60 seconds.", "Nobody can go on:"))
+    return text
 
 
 # Records made by hand
