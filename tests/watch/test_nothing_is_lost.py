@@ -126,7 +126,7 @@ def test_a_full_disk_costs_the_record_and_not_the_program(method):
         child.join()
     assert done.value == 500
     assert child.exitcode == 0
-    assert f"The record of writer {NOT_COMPLETE}." in mp.explain()
+    assert f"The record of writer {NOT_COMPLETE}" in mp.explain()
     assert 0 < sum(1 for event in mp.events if event.process == "writer") < 1000
 
 

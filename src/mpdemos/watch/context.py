@@ -91,8 +91,9 @@ def watch(method: str | None = None, *, limit: float | None = 30, check: bool = 
     Args:
         method: the start method; by default what `start_method` returns.
         limit: seconds after which the block is ended and `Stuck` raised; sooner, if it is proved that nobody
-            can go on, or that an awaited result of a Pool is lost. None for no limit. The limit reaches a
-            blocked parent only in the main thread; in any other thread it ends the children.
+            can go on, or that an awaited result of a Pool is lost. None for no limit. Code that catches
+            everything and goes on is ended a second later. The limit reaches a blocked parent only in the
+            main thread; in any other thread it ends the children.
         check: whether a child that ended with an exit code other than 0 raises `ChildFailed`, unless the
             block ended it by ``terminate``, ``kill`` or ``interrupt``.
 

@@ -81,15 +81,14 @@ def _how_they_ended(history: History) -> list[str]:
 
 
 def _missing(history: History) -> str:
-    cut = [
-        life.name
-        for life in _children(history)
-        if life.lost or (life.exitcode == 0 and not life.clean and not life.ended_by)
-    ]
+    children = _children(history)
+    early = [life for life in children if life.exitcode == 0 and not life.clean and not life.ended_by]
+    cut = [life.name for life in children if life.lost or life in early]
     if not (cut or history.torn):
         return ""
     whose = _first(cut) if cut else "a process"
-    return f"The record of {whose} is not complete: not every event could be written or read."
+    left = ", or it left by os._exit" if early else ""
+    return f"The record of {whose} is not complete: not every event could be written or read{left}."
 
 
 def _by_process(history: History, key: str, action: str) -> list[tuple[str, int]]:
