@@ -28,6 +28,8 @@ if sys.platform == "win32":
     _OURS = signal.SIGINT  # nothing else ends a wait there
 else:
     _OURS = signal.SIGURG
+# Code of Python itself or of ours, which may say that it gave up before it lets an error pass.
+_NOT_THE_PROGRAM = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep, "<frozen ")
 _PAUSE = 0.02  # seconds between two looks at all portions
 
 
@@ -259,7 +261,7 @@ class _Handler:
         elif self.armed:
             self.armed = False
             if not leaving and _is_within(self._guard.program, frame):
-                raise self._insistence.error()
+                raise self._insistence.error(frame)
             if not leaving:  # whoever it would hit now, here is nobody who turns it into `Stuck`
                 self._guard.abandoned()
         elif leaving:
@@ -288,6 +290,7 @@ class _Handler:
 class _Insistence:
     """Ends a loop that catches everything: whoever catches the second `Interrupted` and goes on gets another
     one at the next line, until one is let pass. (The first may be caught: the block can end by itself then.)
+    Whoever keeps the errors gets it from the third on.
 
     A signal alone would end a loop of waits in a bare ``except`` only if it came between two of them.
     """
@@ -300,26 +303,32 @@ class _Insistence:
         self._former: Any = None  # the program's own trace function, as of a debugger
         self._traces = False
 
-    def error(self) -> Interrupted:
-        """The error to raise now."""
+    def error(self, frame: FrameType | None = None) -> Interrupted:
+        """The error to raise now; in this frame, if a signal asks for it."""
         self._raised += 1
         error = Interrupted()
         if self._raised > 1:
             self._caught = weakref.ref(error, self._was_caught)
+        if self._raised > 2:
+            self._raise_at_the_next_line(frame)
         return error
 
     def _was_caught(self, _dead: object) -> None:
         """Nobody knows the error any more, so whoever caught it has gone on, in this moment."""
-        caller: FrameType | None = sys._getframe(1)
+        if threading.get_ident() == self._thread and not self._guard._over:
+            self._raise_at_the_next_line(sys._getframe(1))
+
+    def _raise_at_the_next_line(self, frame: FrameType | None) -> None:
+        """Of what this frame and those around it run, as far as they are the program's and in the block."""
         outermost = self._guard.entrance[0] if self._guard.entrance else None
-        is_ours = threading.get_ident() == self._thread and _is_within(outermost, caller)
-        if outermost is None or self._guard._over or not is_ours:
+        if outermost is None or not _is_within(outermost, frame):
             return
         if not self._traces:
             self._traces, self._former = True, sys.gettrace()
-        while caller is not None:
-            caller.f_trace = self._trace
-            caller = None if caller is outermost else caller.f_back
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(_NOT_THE_PROGRAM):
+                frame.f_trace = self._trace
+            frame = None if frame is outermost else frame.f_back
         sys.settrace(lambda *_call: None)  # of what is called from here on, no line
 
     def _trace(self, frame: FrameType, event: str, _arg: object) -> Any:
