@@ -13,13 +13,14 @@ import textwrap
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from leftovers import TAG, tagged
 from practicetools import assert_refused, cell, verdict_on
 
-from mpdemos.practice import check, hint, progress, solution
+from mpdemos.practice import check, examiner, hint, progress, solution
 from mpdemos.practice.cells import WorkerCells
 from mpdemos.practice.examiner import _shortened, examine, how_busy
 from mpdemos.practice.exercise import Exercise, all_exercises
@@ -263,6 +264,24 @@ def test_a_kernel_that_dies_in_a_check_leaves_nothing(how, starts, tmp_path):
     kernel.send_signal({"kill": 9, "interrupt": 2}[how])
     kernel.wait(60)
     wait_until(lambda: not tagged(str(tmp_path)))
+
+
+def test_who_begins_while_the_others_are_killed_is_killed_too(monkeypatch):
+    killed = []
+
+    def process(pid):
+        def kill():
+            killed.append(pid)
+            raise psutil.NoSuchProcess(pid)  # as one that has just ended
+
+        return SimpleNamespace(pid=pid, kill=kill)
+
+    found = iter([[process(os.getpid()), process(-1), process(-2)], [process(-3)], []])
+    monkeypatch.setenv(examiner.TAG, "a tag")
+    monkeypatch.setattr(examiner, "processes_of", lambda tag: next(found))
+    monkeypatch.setattr(examiner, "cleans_up", lambda process: process.pid == -2)
+    examiner._end_all_others()
+    assert killed == [-1, -3]
 
 
 def wait_until(condition, patience=60):

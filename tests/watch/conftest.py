@@ -37,6 +37,7 @@ def nothing_is_left(tmp_path, monkeypatch):
     for process in left:  # or every later test would fail too
         process.kill()
     assert left == []
+    assert multiprocessing.active_children() == []
     assert list(tmp_path.glob("mpdemos-*")) == []
     assert "mpdemos-guard" not in [thread.name for thread in threading.enumerate()]
     assert signal.getsignal(signal.SIGINT) is handler

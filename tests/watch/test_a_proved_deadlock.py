@@ -255,6 +255,7 @@ def test_children_that_the_program_reaps_itself_are_not_waited_for(method):
     finally:
         signal.signal(signal.SIGCHLD, former)
     assert [child.exitcode for child in children] == [None] * 3  # as without watch
+    assert multiprocessing.active_children() == []  # not so without it
     assert mp._guard.left() > 0
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import psutil
 
 TAG = "MPDEMOS_CHECK"  # in the environment of every process of a trial
+_PATIENCE = 10.0  # seconds that killed processes have to disappear, when the kernel has died
 _MOST_BUSY = 3  # a learner shall not wait much longer for what never ends
 _MOST_LINES = 12  # of a traceback: a recursion has a thousand
 _CELL = re.compile(r'File "[^"]*[\\/]\w+_[0-9a-f]{10}\.py", line (\d+)')
@@ -93,12 +94,27 @@ def _die_with_the_kernel() -> None:
     def wait() -> None:
         os.read(kernel, 1)
         with suppress(Exception):  # it has to end, whatever cannot be found or ended
-            for process in processes_of(os.environ[TAG]):
-                if process.pid != os.getpid() and not cleans_up(process):
-                    process.kill()
+            _end_all_others()
         os._exit(1)
 
     threading.Thread(target=wait, name="mpdemos-kernel", daemon=True).start()
+
+
+def _end_all_others() -> None:
+    """Kill what else there is of this trial, but what cleans up, until there is nothing: one that is killed
+    may just have started another one.
+    """
+    import psutil
+
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        found = [each for each in processes_of(os.environ[TAG]) if each.pid != os.getpid()]
+        others = [each for each in found if not cleans_up(each)]
+        if not others:
+            break
+        for other in others:
+            with suppress(psutil.Error):
+                other.kill()
 
 
 def examine(

@@ -146,8 +146,9 @@ def note_if_lost(child: TracedProcess) -> None:
         child._traced_gone = None
     elif child._traced_gone is None:
         child._traced_gone = time.monotonic()
-    else:
-        child._traced_lost = time.monotonic() >= child._traced_gone + _ENDING
+    elif time.monotonic() >= child._traced_gone + _ENDING:
+        child._traced_lost = True
+        process._children.discard(child)  # type: ignore[attr-defined]  # another process may get its number
 
 
 def _fate(popen: Any) -> str:
