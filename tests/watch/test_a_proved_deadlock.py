@@ -24,6 +24,7 @@ from watchtools import (
     PATIENCE,
     Story,
     last_actions,
+    later,
     posix_only,
     start,
     wait_until,
@@ -754,9 +755,7 @@ def test_a_process_that_waits_for_an_unwatched_one_is_waited_for(method):
 def test_a_parent_that_waits_for_a_thread_of_its_own_is_waited_for():
     with watch(limit=PATIENCE) as mp:
         event = mp.Event()
-        timer = threading.Timer(1, event.set)
-        timer.daemon = True
-        timer.start()
+        later(event.set)
         assert event.wait() is True
 
 

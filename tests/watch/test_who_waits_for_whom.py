@@ -14,6 +14,7 @@ from watchtools import (
     expire_when,
     expire_when_last,
     last_actions,
+    later,
     posix_only,
     start,
     stuck,
@@ -63,9 +64,7 @@ def test_a_thread_of_the_program_may_still_help_at_the_end(method):
     with watch(method, limit=PATIENCE) as mp:
         gate = mp.Event()
         mp.Process(target=watchworkers.wait_for, args=(gate,), name="guest").start()
-        timer = threading.Timer(1.0, gate.set)
-        timer.daemon = True  # set() would wait for ever for a guest that was killed
-        timer.start()
+        later(gate.set)
     assert "guest" in mp.explain()
 
 
