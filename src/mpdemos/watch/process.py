@@ -129,7 +129,7 @@ def runs_on(popen: Any) -> bool:
     while popen.returncode is None and _fate(popen) == "runs":
         if time.monotonic() >= deadline:
             return True
-        time.sleep(0.005)
+        time.sleep(0.001)
     return False
 
 
