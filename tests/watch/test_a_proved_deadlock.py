@@ -26,6 +26,7 @@ from watchtools import (
     last_actions,
     later,
     posix_only,
+    script,
     start,
     wait_until,
 )
@@ -161,6 +162,42 @@ def test_a_thread_that_is_older_than_the_block_may_still_help(where, monkeypatch
             if where == "in the block":
                 child.join()
     assert len(looks) >= ENOUGH_LOOKS
+
+
+ASKS_WHILE_GARBAGE_IS_DUE = """
+import gc, os, threading, time
+from mpdemos.watch.deadlock import frames_of_threads
+
+class LetsOthersRun:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        time.sleep(0.001)
+
+def start_others():
+    while True:
+        other = threading.Thread(target=int)
+        other.start()
+        other.join()
+
+for work in (start_others, start_others, *[lambda: time.sleep(1000)] * 6):
+    threading.Thread(target=work, daemon=True).start()
+for times in range(120):
+    gc.set_threshold(0)
+    gc.collect(0)
+    LetsOthersRun()
+    gc.set_threshold(gc.get_count()[0] + times % 12)
+    assert len(frames_of_threads()) > 6
+assert gc.isenabled()
+os._exit(0)
+"""
+
+
+def test_what_threads_run_is_asked_without_a_deadlock_of_pythons_own(tmp_path):
+    """Python 3.11 gets into one if it collects garbage meanwhile; the guard would hang with the block."""
+    command = [sys.executable, str(script(tmp_path, ASKS_WHILE_GARBAGE_IS_DUE))]
+    assert subprocess.run(command, timeout=PATIENCE).returncode == 0
 
 
 def test_who_handles_ctrl_c_since_before_the_block_is_waited_for():

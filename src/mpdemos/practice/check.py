@@ -55,7 +55,7 @@ def check(name: str, *answers: Any) -> Verdict:
     for answer, wanted in zip(answers, exercise.answers, strict=True):
         if reason := _cannot_be_tried(answer, wanted):
             return Verdict(name, NOT_YET, reason)
-    old = _is_older(exercise.answers)
+    old = _told_if_older(exercise.answers)
     source = _source(answers[0])
     if same_code(source, exercise.starter):
         ask = f'Write your part into the cell above, run both cells again. A nudge: hint("{name}")'
@@ -65,7 +65,7 @@ def check(name: str, *answers: Any) -> Verdict:
     return verdict
 
 
-def _is_older(names: tuple[str, ...]) -> str:
+def _told_if_older(names: tuple[str, ...]) -> str:
     """Say it if the answer is an older one: the worker cell that ran last failed, or has nearly this name."""
     import difflib
 

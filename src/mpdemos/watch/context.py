@@ -772,7 +772,6 @@ class Watch(context.BaseContext):
 
         if not isinstance(title, str):
             raise TypeError(f"a title is text, not {title!r}")
-
         return Timeline(self._told(), title)
 
     def most_at_once(self, thing: Any) -> int:

@@ -6,6 +6,7 @@ records say that a permit is free or an item is under way, somebody may be about
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ from .history import History
 from .remover import is_cleaner
 
 # What belongs to Python, to a package or to no file at all is not the program.
-_NOT_THE_PROGRAM = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
+NOT_THE_PROGRAM = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
 _PACKAGES = {"site-packages", "dist-packages"}
 _YOUNG = 2.0  # seconds: on Linux the clock of births may be a second behind or ahead of that of the events
 
@@ -49,11 +50,36 @@ def a_thread_may_help(waiting: int) -> bool:
     threads = {thread.ident: thread for thread in threading.enumerate()}
     ours = {number for number, thread in threads.items() if thread.name.startswith("mpdemos-")}
     frames = {
-        number: frame for number, frame in sys._current_frames().items() if number not in {waiting, *ours}
+        number: frame for number, frame in frames_of_threads().items() if number not in {waiting, *ours}
     }
     if any(isinstance(threads.get(number), threading.Timer) for number in frames):
         return True
     return any(map(_runs_the_program, frames.values()))
+
+
+def frames_of_threads() -> dict[int, FrameType]:
+    """What each thread runs, by the identifier of the thread.
+
+    Python 3.11 must not collect garbage meanwhile: a finalizer lets another thread run, which may wait for
+    ever for the list of threads, as this one then does for it (CPython issue 106883).
+    """
+    if sys.version_info >= (3, 12):
+        return sys._current_frames()
+    with _asking:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if collects:
+                gc.enable()
+
+
+_asking = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child forked meanwhile would never collect
+    os.register_at_fork(
+        before=_asking.acquire, after_in_parent=_asking.release, after_in_child=_asking.release
+    )
 
 
 def _runs_the_program(frame: FrameType | None) -> bool:
@@ -63,7 +89,7 @@ def _runs_the_program(frame: FrameType | None) -> bool:
         file = frame.f_code.co_filename
         if _PACKAGES.intersection(file.split(os.sep)):
             package = True
-        elif not file.startswith(_NOT_THE_PROGRAM):
+        elif not file.startswith(NOT_THE_PROGRAM):
             return True
         loop = loop or f"{os.sep}asyncio{os.sep}" in file
         frame = frame.f_back

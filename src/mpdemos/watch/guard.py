@@ -17,6 +17,8 @@ from multiprocessing import connection
 from types import FrameType
 from typing import Any
 
+from .deadlock import NOT_THE_PROGRAM
+
 _LOOK = 0.25  # seconds between two looks at whether anybody can still go on
 _HOLD = 1.5  # seconds that the start of a child may hold back a signal
 _AGAIN = 1.0  # seconds between two attempts to get the main thread out of whatever blocks it
@@ -28,8 +30,8 @@ if sys.platform == "win32":
     _OURS = signal.SIGINT  # nothing else ends a wait there
 else:
     _OURS = signal.SIGURG
-# Code of Python itself or of ours, which may say that it gave up before it lets an error pass.
-_NOT_THE_PROGRAM = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep, "<frozen ")
+# Code of Python itself or of ours may say that it gave up before it lets an error pass.
+_LIBRARY = (*NOT_THE_PROGRAM, os.path.dirname(__file__) + os.sep)
 _PAUSE = 0.02  # seconds between two looks at all portions
 
 
@@ -326,7 +328,7 @@ class _Insistence:
         if not self._traces:
             self._traces, self._former = True, sys.gettrace()
         while frame is not None:
-            if not frame.f_code.co_filename.startswith(_NOT_THE_PROGRAM):
+            if not frame.f_code.co_filename.startswith(_LIBRARY):
                 frame.f_trace = self._trace
             frame = None if frame is outermost else frame.f_back
         sys.settrace(lambda *_call: None)  # of what is called from here on, no line

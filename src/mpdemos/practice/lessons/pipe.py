@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from typing import Any
 
 from ...watch import ChildFailed, Stuck, Watch
+from ...watch.deadlock import frames_of_threads
 from ..exercise import exercise
 from ..predict import Question
 from ..temptation import together
@@ -316,7 +316,7 @@ def _let_send_last(
 
 
 def _main_waits_for_a_thread() -> bool:
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    frame = frames_of_threads().get(threading.main_thread().ident or 0)
     if frame is None or frame.f_globals.get("__name__") not in _WAITING:
         return False
     while frame is not None:
