@@ -75,6 +75,13 @@ def test_every_dependency_is_pinned_within_its_bounds_on_every_python(level):
             assert needed.specifier.contains(pin.version), f"{needed} but {pin}; run `make lock`"
 
 
+def test_jupyter_starts_without_compiling_grammars():
+    """They took most of what JupyterLab needed to be imported: see jsonschema in pyproject.toml."""
+    asked = "import nbformat, sys; print('lark' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout
+    assert shown == "False\n"
+
+
 def test_the_lessons_and_the_tests_use_the_same_versions():
     held = [{tuple(words) for words in pins(level)} for level in LEVELS]
     assert all(fewer < more for fewer, more in pairwise(held))

@@ -144,6 +144,7 @@ def lock(arguments):
             "--universal",
             "--python-version=%d.%d" % OLDEST,
             "--generate-hashes",
+            "--no-strip-extras",  # or an old pip takes the newest of what another package wants with extras
             "--no-emit-index-url",
             "--no-emit-find-links",
             "--no-annotate",
