@@ -200,6 +200,33 @@ def test_what_threads_run_is_asked_without_a_deadlock_of_pythons_own(tmp_path):
     assert subprocess.run(command, timeout=PATIENCE).returncode == 0
 
 
+FORKS_WHILE_A_THREAD_ASKS = """
+import gc, os, signal, threading
+from mpdemos.watch.deadlock import frames_of_threads
+
+def ask():
+    while True:
+        frames_of_threads()
+
+threading.Thread(target=ask, daemon=True).start()
+for _ in range(100):
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # the end of one that waits for ever
+        frames_of_threads()
+        os._exit(not gc.isenabled())
+    if os.waitpid(child, 0)[1]:
+        os._exit(1)
+os._exit(0)
+"""
+
+
+@posix_only
+def test_who_is_forked_while_a_thread_asks_can_ask_too_and_collects_garbage(tmp_path):
+    command = [sys.executable, str(script(tmp_path, FORKS_WHILE_A_THREAD_ASKS))]
+    assert subprocess.run(command, timeout=PATIENCE).returncode == 0
+
+
 def test_who_handles_ctrl_c_since_before_the_block_is_waited_for():
     former = signal.signal(signal.SIGINT, lambda *_: None)
     try:
